@@ -1,0 +1,59 @@
+# Two commands matter: `make up` runs the exchange, `make test` runs every check.
+# Options for the exchange command go through ARGS: make up ARGS="--port 8100"
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+.PHONY: up test bench demo format check install install-dev constraints clean
+
+up: install
+	$(BIN)/exchange up $(ARGS)
+
+demo: install
+	$(BIN)/exchange demo $(ARGS)
+
+bench: install
+	$(BIN)/exchange bench all $(ARGS)
+
+test: check
+	$(BIN)/pytest $(ARGS)
+
+# Everything about the source that needs no server.
+check: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: $(VENV)/installed
+install-dev: $(VENV)/installed-dev
+
+# The stamps make a second run free; changed pins or metadata make it install again.
+$(VENV)/installed: constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r constraints.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/installed-dev: constraints-dev.txt $(VENV)/installed
+	$(PIP) install --require-hashes -r constraints-dev.txt
+	touch $@
+
+# Pins anew, with hashes and without index addresses.
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for editable
+
+constraints: install-dev
+	$(COMPILE) --output-file constraints.txt pyproject.toml
+	$(COMPILE) --extra dev --constraint constraints.txt --output-file constraints-dev.txt \
+		pyproject.toml
+
+clean:
+	rm -rf $(VENV)

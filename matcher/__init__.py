@@ -1,0 +1,1 @@
+"""The matcher: consumes the logs of its partitions, matches in memory, commits the results."""

@@ -1,0 +1,13 @@
+"""Run a matcher."""
+
+from matcher.settings import MatcherSettings
+from matcher.worker import MatcherWorker
+from runtime.worker import main as run_worker
+
+
+def main() -> None:
+    run_worker(MatcherSettings, MatcherWorker)
+
+
+if __name__ == "__main__":
+    main()

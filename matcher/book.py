@@ -1,0 +1,205 @@
+"""The order book of one symbol: price-time priority, nothing else.
+
+Levels are kept in a sorted dictionary per side, best first, so finding a level is O(log n) and the
+best one is at hand. The orders of a level form a linked list, so that an order leaves from any
+place in O(1): a dictionary would have to skip all the holes at its front after a run of cancels.
+Pure: no clock, no I/O; quantities and prices are integers (``protocol.units``).
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from sortedcontainers import SortedDict
+
+from matcher.order import Order
+from protocol import books
+from protocol.enums import Side
+
+
+class Level:
+    """All resting orders at one price of one side, first come first."""
+
+    __slots__ = ("count", "first", "last", "price", "quantity", "text")
+
+    def __init__(self, price: int) -> None:
+        self.price = price
+        self.quantity = 0
+        self.count = 0
+        self.first: Order | None = None
+        self.last: Order | None = None
+        self.text = ""  # The level in a snapshot, "" when it has changed since.
+
+    def append(self, order: Order) -> None:
+        order.level = self
+        last = self.last
+        order.preceding = last
+        if last is None:
+            self.first = order
+        else:
+            last.following = order
+        self.last = order
+        self.quantity += order.open_quantity
+        self.count += 1
+        self.text = ""
+
+    def remove(self, order: Order) -> None:
+        preceding, following = order.preceding, order.following
+        if preceding is None:
+            self.first = following
+        else:
+            preceding.following = following
+        if following is None:
+            self.last = preceding
+        else:
+            following.preceding = preceding
+        order.level = order.preceding = order.following = None
+        self.quantity -= order.open_quantity
+        self.count -= 1
+        self.text = ""
+
+    def __iter__(self) -> Iterator[Order]:
+        order = self.first
+        while order is not None:
+            yield order
+            order = order.following
+
+
+class BookSide:
+    """One side of a book. Levels are keyed by ``price * sign``, so that the best sorts first."""
+
+    __slots__ = ("_levels", "best", "changed_key", "sign", "side")
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.sign = 1 if side is Side.ASK else -1
+        self.best: Level | None = None
+        self.changed_key: int | None = None  # Best key changed since the last snapshot.
+        self._levels: SortedDict = SortedDict()
+
+    def add(self, order: Order) -> None:
+        assert order.price is not None, "only limit orders rest"
+        key = order.price * self.sign
+        level = self._levels.get(key)
+        if level is None:
+            level = self._levels[key] = Level(order.price)
+            best = self.best
+            if best is None or key < best.price * self.sign:
+                self.best = level
+        level.append(order)
+        self._touch(key)
+
+    def remove(self, order: Order) -> None:
+        level = order.level
+        assert level is not None, "only resting orders are removed"
+        level.remove(order)
+        key = level.price * self.sign
+        if level.count == 0:
+            del self._levels[key]
+            if level is self.best:
+                self.best = self._levels.peekitem(0)[1] if self._levels else None
+        self._touch(key)
+
+    def fill(self, order: Order, quantity: int) -> None:
+        """Take ``quantity`` out of a resting order; a fully filled one leaves the book."""
+        level = order.level
+        assert level is not None, "only resting orders are filled as makers"
+        if quantity == order.open_quantity:
+            self.remove(order)
+            order.open_quantity = 0
+            return
+        order.open_quantity -= quantity
+        level.quantity -= quantity
+        level.text = ""
+        self._touch(level.price * self.sign)
+
+    def crosses(self, limit: int | None) -> bool:
+        """Whether an incoming order of the other side, limited to ``limit``, meets the best."""
+        best = self.best
+        if best is None:
+            return False
+        return limit is None or best.price * self.sign <= limit * self.sign
+
+    def levels(self) -> Iterator[Level]:
+        return iter(self._levels.values())
+
+    def text(self, depth: int) -> str:
+        """The best ``depth`` levels in the form of ``protocol.books``."""
+        parts = []
+        levels = self._levels
+        for key in islice(levels, depth):  # Iterating its values view is four times slower.
+            level = levels[key]
+            if not level.text:
+                level.text = books.level(level.price, level.quantity, level.count)
+            parts.append(level.text)
+        return "".join(parts)
+
+    def key_at(self, depth: int) -> int | None:
+        """The key of the ``depth``-th level, ``None`` when there are fewer."""
+        levels = self._levels
+        return levels.keys()[depth - 1] if len(levels) >= depth else None
+
+    def _touch(self, key: int) -> None:
+        changed = self.changed_key
+        if changed is None or key < changed:
+            self.changed_key = key
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+
+class Book:
+    """Both sides of one symbol."""
+
+    __slots__ = ("asks", "bids", "orders")
+
+    def __init__(self) -> None:
+        self.bids = BookSide(Side.BID)
+        self.asks = BookSide(Side.ASK)
+        self.orders: dict[int, Order] = {}
+
+    def add(self, order: Order) -> None:
+        """Let an order rest; orders must be added in the order of their priority."""
+        self.orders[order.sequence] = order
+        (self.bids if order.side is Side.BID else self.asks).add(order)
+
+    def remove(self, order: Order) -> None:
+        del self.orders[order.sequence]
+        (self.bids if order.side is Side.BID else self.asks).remove(order)
+
+    def match(self, taker: Order) -> Iterator[tuple[Order, int]]:
+        """Fill ``taker`` against the other side, best price first, then first come.
+
+        Yields each maker and the quantity taken from it, already booked on both. The loop is the
+        same for both sides; only which side it eats differs.
+        """
+        makers = self.asks if taker.side is Side.BID else self.bids
+        while taker.open_quantity and makers.crosses(taker.price):
+            assert makers.best is not None and makers.best.first is not None
+            maker = makers.best.first
+            quantity = min(taker.open_quantity, maker.open_quantity)
+            makers.fill(maker, quantity)
+            taker.open_quantity -= quantity
+            if not maker.open_quantity:
+                del self.orders[maker.sequence]
+            yield maker, quantity
+
+    def check_invariants(self) -> None:
+        """For tests and recovery: the sums are right, the levels in order, nothing crosses."""
+        seen = 0
+        for side in (self.bids, self.asks):
+            keys = [level.price * side.sign for level in side.levels()]
+            assert keys == sorted(set(keys)), "levels out of order"
+            assert side.best is next(side.levels(), None), "best is not the first level"
+            for level in side.levels():
+                orders = list(level)
+                assert orders, "an empty level was kept"
+                assert level.count == len(orders), "wrong count"
+                assert level.quantity == sum(o.open_quantity for o in orders), "wrong quantity"
+                assert all(o.open_quantity > 0 for o in orders), "a filled order rests"
+                assert all(self.orders[o.sequence] is o for o in orders), "an unknown order rests"
+                sequences = [o.sequence for o in orders]
+                assert sequences == sorted(sequences), "time priority lost"
+                seen += len(orders)
+        assert seen == len(self.orders), "an order is known but does not rest"
+        if self.bids.best is not None and self.asks.best is not None:
+            assert self.bids.best.price < self.asks.best.price, "the book is crossed"

@@ -1,0 +1,45 @@
+"""When the resting orders of one symbol expire: a heap that forgets lazily."""
+
+from heapq import heapify, heappop, heappush
+
+from matcher.book import Book
+from matcher.order import Order
+
+_SLACK = 64
+
+
+class Expiries:
+    """Earliest first. Orders that left the book otherwise stay in the heap until they surface,
+    but never more of them than live ones (plus a few): a day of canceled orders is no leak."""
+
+    __slots__ = ("_book", "_heap")
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._heap: list[tuple[int, int]] = []
+
+    def add(self, order: Order) -> None:
+        if order.valid_until_ms is None:
+            return
+        heap = self._heap
+        heappush(heap, (order.valid_until_ms, order.sequence))
+        if len(heap) > 2 * len(self._book.orders) + _SLACK:
+            alive = self._book.orders
+            heap[:] = [entry for entry in heap if entry[1] in alive]
+            heapify(heap)
+
+    def next_ms(self) -> int | None:
+        """When the next resting order expires."""
+        heap, alive = self._heap, self._book.orders
+        while heap and heap[0][1] not in alive:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def pop_due(self, time_ms: int) -> Order | None:
+        """The next order with ``valid_until_ms`` at or before ``time_ms``, else ``None``."""
+        heap = self._heap
+        while heap and heap[0][0] <= time_ms:
+            order = self._book.orders.get(heappop(heap)[1])
+            if order is not None:
+                return order
+        return None

@@ -1,0 +1,121 @@
+"""An order as the matcher holds it."""
+
+from typing import TYPE_CHECKING
+
+from protocol.enums import OrderState, OrderType, Side, StateReason
+from protocol.records import OrderRecord
+
+if TYPE_CHECKING:
+    from matcher.book import Level
+
+
+class Order:
+    """A resting or incoming order. ``level`` and its neighbours are ``None`` unless it rests."""
+
+    __slots__ = (
+        "broker_id",
+        "created_ms",
+        "document_number",
+        "filled_notional",
+        "following",
+        "level",
+        "open_quantity",
+        "order_type",
+        "preceding",
+        "price",
+        "quantity",
+        "reason",
+        "sequence",
+        "side",
+        "state",
+        "updated_ms",
+        "valid_until_ms",
+        "version",
+    )
+
+    def __init__(
+        self,
+        sequence: int,
+        side: Side,
+        price: int | None,
+        quantity: int,
+        order_type: OrderType = OrderType.LIMIT,
+        broker_id: str = "",
+        document_number: str = "",
+        created_ms: int = 0,
+        valid_until_ms: int | None = None,
+    ) -> None:
+        self.sequence = sequence
+        self.side = side
+        self.price = price
+        self.quantity = quantity
+        self.open_quantity = quantity
+        self.order_type = order_type
+        self.broker_id = broker_id
+        self.document_number = document_number
+        self.created_ms = created_ms
+        self.valid_until_ms = valid_until_ms
+        self.updated_ms = created_ms
+        self.filled_notional = 0
+        self.state = OrderState.NEW
+        self.reason = StateReason.NONE
+        self.version = 1
+        self.level: Level | None = None
+        self.preceding: Order | None = None
+        self.following: Order | None = None
+
+    def fill(self, quantity: int, price: int, time_ms: int) -> None:
+        """Book a fill whose quantity the book has already taken off ``open_quantity``."""
+        self.filled_notional += quantity * price
+        self.state = OrderState.PARTIALLY_FILLED if self.open_quantity else OrderState.FILLED
+        self.updated_ms = time_ms
+        self.version += 1
+
+    def end(self, state: OrderState, reason: StateReason, time_ms: int) -> None:
+        self.state = state
+        self.reason = reason
+        self.updated_ms = time_ms
+        self.version += 1
+
+    def record(self, symbol: str, instrument_number: int) -> OrderRecord:
+        return OrderRecord(
+            symbol,
+            instrument_number,
+            self.sequence,
+            self.created_ms,
+            self.broker_id,
+            self.document_number,
+            self.side,
+            self.order_type,
+            self.price,
+            self.quantity,
+            self.open_quantity,
+            self.filled_notional,
+            self.state,
+            self.reason,
+            self.valid_until_ms,
+            self.updated_ms,
+            self.version,
+        )
+
+    @classmethod
+    def restored(cls, record: OrderRecord) -> "Order":
+        """The order that :meth:`record` described."""
+        order = cls(
+            record.sequence,
+            record.side,
+            record.price,
+            record.quantity,
+            record.order_type,
+            record.broker_id,
+            record.document_number,
+            record.created_ms,
+            record.valid_until_ms,
+        )
+        order.open_quantity = record.open_quantity
+        order.filled_notional = record.filled_notional
+        order.state = record.state
+        order.reason = record.reason
+        order.updated_ms = record.updated_ms
+        order.version = record.version
+        return order

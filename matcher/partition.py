@@ -1,0 +1,24 @@
+"""One owned partition: its engine, where its commits stand, and what has news."""
+
+from dataclasses import dataclass, field
+
+from matcher.agenda import Agenda
+from matcher.engine import Engine
+
+
+@dataclass(slots=True)
+class Partition:
+    """``news`` holds the symbols whose log may have more than ``engine`` has applied."""
+
+    number: int
+    token: str
+    engine: Engine
+    batch_number: int
+    batch_hash: str
+    bell: int
+    agenda: Agenda = field(default_factory=Agenda)
+    news: set[str] = field(default_factory=set)
+
+    def position(self, symbol: str) -> int:
+        market = self.engine.markets.get(symbol)
+        return market.sequence if market is not None else 0

@@ -1,0 +1,85 @@
+"""Taking a partition over: read back what the last commit left. Nothing is replayed.
+
+The lease must already be ours, so that no other commit can slip in between the reads.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from matcher.engine import Engine
+from matcher.market import Market
+from matcher.partition import Partition
+from protocol import codec, keys
+from protocol.batches import GENESIS_HASH
+from protocol.enums import ExecutionPrice
+from protocol.records import OrderRecord
+from protocol.registry import Directory
+from runtime.connections import Channel
+
+PAGE = 2000
+
+
+def recover(
+    channel: Channel,
+    partition: int,
+    token: str,
+    rule: ExecutionPrice,
+    directory: Directory,
+    keep_alive: Callable[[], None],
+) -> Partition:
+    """Rebuild the engine of ``partition``; ``keep_alive`` is called once per page of orders."""
+    number, batch_hash = channel.execute("HMGET", keys.batch(partition), "number", "hash")
+    engine = Engine(rule)
+    for symbol, position in _pairs(channel, keys.positions(partition)):
+        sequence, trade_number = position.split(b":")
+        instrument = directory.instruments[symbol.decode()]
+        engine.markets[instrument.symbol] = Market(
+            instrument.symbol, instrument.number, int(sequence), int(trade_number)
+        )
+    for broker, cash in _pairs(channel, keys.balances(partition)):
+        engine.balances[broker.decode()] = int(cash)
+    _restore_orders(channel, partition, engine, keep_alive)
+    engine.check_invariants()
+    recovered = Partition(
+        partition, token, engine, int(number or 0), (batch_hash or GENESIS_HASH.encode()).decode(), 0
+    )
+    for symbol, market in engine.markets.items():
+        recovered.agenda.plan(symbol, market.expiries.next_ms())
+        market.view.refresh(market.sequence)  # What is published is what was just read.
+    read_heads(channel, recovered)
+    return recovered
+
+
+def read_heads(channel: Channel, partition: Partition) -> None:
+    """Find out from the heads what has news, and where the bell stands."""
+    for name, value in _pairs(channel, keys.heads(partition.number)):
+        if name == b"@bell":
+            partition.bell = int(value)
+        elif name != b"@time" and int(value) > partition.position(name.decode()):
+            partition.news.add(name.decode())
+
+
+def _restore_orders(
+    channel: Channel, partition: int, engine: Engine, keep_alive: Callable[[], None]
+) -> None:
+    by_symbol: defaultdict[str, dict[int, OrderRecord]] = defaultdict(dict)
+    cursor: bytes | int = 0
+    while True:
+        cursor, flat = channel.execute(
+            "HSCAN", keys.open_orders(partition), cursor, "COUNT", PAGE
+        )
+        for value in flat[1::2]:
+            record = codec.decode_order(value)
+            by_symbol[record.symbol][record.sequence] = record  # HSCAN may repeat a field.
+        keep_alive()
+        if int(cursor) == 0:
+            break
+    for symbol in list(by_symbol):
+        records = by_symbol.pop(symbol)
+        for sequence in sorted(records):
+            engine.restore(records[sequence])
+
+
+def _pairs(channel: Channel, key: str) -> list[tuple[bytes, bytes]]:
+    flat = channel.execute("HGETALL", key)
+    return list(zip(flat[::2], flat[1::2], strict=True))

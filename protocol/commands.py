@@ -1,0 +1,34 @@
+"""What is asked of a symbol: the payloads of its log.
+
+Commands are imperative. They are positional msgpack arrays tagged by a small integer; fields are
+only ever appended, always with a default, and ``tests/unit/test_codec.py`` pins the bytes.
+"""
+
+import msgspec
+
+from protocol.enums import OrderType, Side
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """A new order. ``price`` is ``None`` for a market order, ``valid_until_ms`` too."""
+
+    broker_id: str
+    document_number: str
+    side: Side
+    order_type: OrderType
+    price: int | None
+    quantity: int
+    valid_until_ms: int | None
+
+
+class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """Withdraw the order that was appended to the same log as ``order_sequence``."""
+
+    order_sequence: int
+
+
+class Tick(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """Nothing but its time: orders whose ``valid_until_ms`` has come expire."""
+
+
+Command = PlaceOrder | CancelOrder | Tick

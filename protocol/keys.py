@@ -1,0 +1,149 @@
+"""Every Redis key of the exchange; no other file spells one.
+
+``{pNN}`` is the hash tag of a partition and ``{exchange}`` that of the exchange itself, so that
+whatever one Function call touches sits in one Redis Cluster slot. ``N:S`` is an order: instrument
+number and sequence.
+
+========================== ======= ============== ======================== =======================
+key                        type    writer         readers                  trimmed by
+========================== ======= ============== ======================== =======================
+{exchange}:genesis         hash    first worker   every worker             never
+{exchange}:registry        stream  ingress        every worker             never (small)
+{exchange}:instruments     hash    ingress        registry Functions       never (small)
+{exchange}:listed          hash    ingress        registry Functions       never (small)
+{exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
+{pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
+{pNN}:bell                 stream  ingress        matcher                  append, MAXLEN
+{pNN}:orders:SYMBOL        stream  ingress        matcher, readapi         persister, when stored
+{pNN}:lease:KIND           string  KIND           KIND, commit             TTL
+{pNN}:batch                hash    matcher        matcher, status          never (one per partition)
+{pNN}:positions            hash    matcher        matcher, ingress         never (one per symbol)
+{pNN}:open                 hash    matcher        readapi, ingress         matcher, when closed
+{pNN}:closed:N:S           string  matcher        readapi, ingress         TTL set by persister
+{pNN}:fills:N:S            list    matcher        readapi                  TTL set by persister
+{pNN}:books                hash    matcher        readapi                  never (one per symbol)
+{pNN}:prices:SYMBOL        list    matcher        readapi                  matcher, last 1000
+{pNN}:balances             hash    matcher        readapi                  never (one per broker)
+{pNN}:events               stream  matcher        persister, notifier      persister, when stored
+                                                                           and notified
+{pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
+{pNN}:stored               string  persister      status, trimming         never
+{pNN}:notified             string  notifier       persister, status        never
+{hook:ID}:queue            zset    notifier       notifier                 notifier, when delivered
+{hook:ID}:messages         hash    notifier       notifier                 notifier, when delivered
+{hook:ID}:progress         hash    notifier       notifier                 never (one per endpoint)
+{hook:ID}:dead             hash    notifier       operators                operators
+========================== ======= ============== ======================== =======================
+"""
+
+GENESIS = "{exchange}:genesis"
+REGISTRY = "{exchange}:registry"
+INSTRUMENTS = "{exchange}:instruments"
+LISTED = "{exchange}:listed"
+
+
+def workers(kind: str) -> str:
+    """Worker name → heartbeat, for all workers of one kind."""
+    return f"{{exchange}}:workers:{kind}"
+
+
+def heads(partition: int) -> str:
+    """Symbol → last sequence appended; ``@time`` last stamp in ms; ``@bell`` last bell number."""
+    return f"{{p{partition:02d}}}:heads"
+
+
+def bell(partition: int) -> str:
+    """One entry per append: the symbols that have news. Dense ids, so a lost one is noticed."""
+    return f"{{p{partition:02d}}}:bell"
+
+
+def orders(partition: int, symbol: str) -> str:
+    """The log of one symbol; entry id ``<sequence>-0``, fields ``t`` (ms) and ``c`` (command)."""
+    return f"{{p{partition:02d}}}:orders:{symbol}"
+
+
+def lease(partition: int, kind: str) -> str:
+    """Token of the worker of this kind that owns the partition."""
+    return f"{{p{partition:02d}}}:lease:{kind}"
+
+
+def batch(partition: int) -> str:
+    """``number``, ``hash`` and ``commit`` of the last committed batch."""
+    return f"{{p{partition:02d}}}:batch"
+
+
+def positions(partition: int) -> str:
+    """Symbol → ``sequence:trades`` as of the last commit."""
+    return f"{{p{partition:02d}}}:positions"
+
+
+def open_orders(partition: int) -> str:
+    """``N:S`` → order record."""
+    return f"{{p{partition:02d}}}:open"
+
+
+def order_field(instrument_number: int, sequence: int) -> str:
+    return f"{instrument_number}:{sequence}"
+
+
+def closed_order(partition: int, field: str) -> str:
+    return f"{{p{partition:02d}}}:closed:{field}"
+
+
+def fills(partition: int, field: str) -> str:
+    return f"{{p{partition:02d}}}:fills:{field}"
+
+
+def books(partition: int) -> str:
+    """Symbol → book snapshot (``protocol.books``)."""
+    return f"{{p{partition:02d}}}:books"
+
+
+def prices(partition: int, symbol: str) -> str:
+    """Prices of the last 1000 trades, oldest first."""
+    return f"{{p{partition:02d}}}:prices:{symbol}"
+
+
+def balances(partition: int) -> str:
+    """Broker id → cash in cents, absolute, as text."""
+    return f"{{p{partition:02d}}}:balances"
+
+
+def events(partition: int) -> str:
+    """Entry id ``<batch number>-0``, fields ``h`` (chain hash, hex) and ``b`` (batch)."""
+    return f"{{p{partition:02d}}}:events"
+
+
+def dead(partition: int) -> str:
+    """Entries no one could read: ``symbol``, ``sequence``, ``reason``, ``entry``."""
+    return f"{{p{partition:02d}}}:dead"
+
+
+def stored(partition: int) -> str:
+    """Number of the last batch that PostgreSQL has."""
+    return f"{{p{partition:02d}}}:stored"
+
+
+def notified(partition: int) -> str:
+    """Number of the last batch that was fanned out to the webhook queues."""
+    return f"{{p{partition:02d}}}:notified"
+
+
+def hook_queue(endpoint_id: str) -> str:
+    """Message id → time of the next attempt, ms."""
+    return f"{{hook:{endpoint_id}}}:queue"
+
+
+def hook_messages(endpoint_id: str) -> str:
+    """Message id → message."""
+    return f"{{hook:{endpoint_id}}}:messages"
+
+
+def hook_progress(endpoint_id: str) -> str:
+    """``pNN`` → last batch fanned out to this endpoint; ``sequence`` → last message number."""
+    return f"{{hook:{endpoint_id}}}:progress"
+
+
+def hook_dead(endpoint_id: str) -> str:
+    """Message id → message that was given up."""
+    return f"{{hook:{endpoint_id}}}:dead"

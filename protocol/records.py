@@ -1,0 +1,49 @@
+"""Orders and fills as they are kept in Redis and carried to PostgreSQL.
+
+A record is the absolute state after a change, never a difference: writing it twice is harmless.
+"""
+
+import msgspec
+
+from protocol import ids
+from protocol.enums import OrderState, OrderType, Side, StateReason
+
+
+class OrderRecord(msgspec.Struct, array_like=True, gc=False):
+    """One order. ``open_quantity`` keeps what was not filled also after the order has ended."""
+
+    symbol: str
+    instrument_number: int
+    sequence: int
+    created_ms: int
+    broker_id: str
+    document_number: str
+    side: Side
+    order_type: OrderType
+    price: int | None
+    quantity: int
+    open_quantity: int
+    filled_notional: int
+    state: OrderState
+    reason: StateReason
+    valid_until_ms: int | None
+    updated_ms: int
+    version: int
+
+    @property
+    def order_id(self) -> str:
+        return ids.encode(self.created_ms, self.instrument_number, self.sequence)
+
+    @property
+    def filled_quantity(self) -> int:
+        return self.quantity - self.open_quantity
+
+
+class FillRecord(msgspec.Struct, array_like=True, gc=False):
+    """One order's half of a trade."""
+
+    trade_number: int
+    price: int
+    quantity: int
+    counterparty_broker_id: str
+    executed_ms: int

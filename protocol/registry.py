@@ -1,0 +1,125 @@
+"""The registry: brokers, their keys and webhook endpoints, and the listed instruments.
+
+It is a log too (``{exchange}:registry``), small and never trimmed; every process builds its own
+:class:`Directory` from it and PostgreSQL gets a copy. API keys are in it only as SHA-256: a key
+has 256 random bits, so a fast hash is enough and a slow one would only cost.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+
+class BrokerRegistered(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    broker_id: str
+    name: str
+    created_ms: int
+
+
+class KeyIssued(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """A new key of the broker; the keys it had before stay valid unless revoked."""
+
+    broker_id: str
+    key_hash: str
+
+
+class KeysRevoked(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    broker_id: str
+
+
+class EndpointAdded(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """``secret`` is the ``whsec_…`` text the receiver verifies with."""
+
+    endpoint_id: str
+    broker_id: str
+    url: str
+    secret: str
+
+
+class InstrumentListed(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    symbol: str
+    number: int
+    partition: int
+
+
+RegistryEvent = BrokerRegistered | KeyIssued | KeysRevoked | EndpointAdded | InstrumentListed
+
+
+class RegistryEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What one registration wrote, all or nothing."""
+
+    events: list[RegistryEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    broker_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    symbol: str
+    number: int
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    endpoint_id: str
+    broker_id: str
+    url: str
+    secret: str
+
+
+def hash_key(api_key: str) -> str:
+    return hashlib.sha256(api_key.encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class Directory:
+    """The registry as of ``sequence``, ready for look-ups.
+
+    ``revocations`` grows with every revoked key, so that whoever caches an authentication can
+    see that it is stale.
+    """
+
+    sequence: int = 0
+    revocations: int = 0
+    brokers: dict[str, Broker] = field(default_factory=dict)
+    brokers_by_key_hash: dict[str, Broker] = field(default_factory=dict)
+    instruments: dict[str, Instrument] = field(default_factory=dict)
+    instruments_by_number: dict[int, Instrument] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    endpoints_by_broker: dict[str, list[Endpoint]] = field(default_factory=dict)
+
+    def apply(self, sequence: int, entry: RegistryEntry) -> None:
+        for event in entry.events:
+            self._apply(event)
+        self.sequence = sequence
+
+    def _apply(self, event: RegistryEvent) -> None:
+        match event:
+            case BrokerRegistered():
+                self.brokers[event.broker_id] = Broker(event.broker_id, event.name)
+            case KeyIssued():
+                self.brokers_by_key_hash[event.key_hash] = self.brokers[event.broker_id]
+            case KeysRevoked():
+                self._revoke(event.broker_id)
+            case EndpointAdded():
+                endpoint = Endpoint(event.endpoint_id, event.broker_id, event.url, event.secret)
+                self.endpoints[event.endpoint_id] = endpoint
+                self.endpoints_by_broker.setdefault(event.broker_id, []).append(endpoint)
+            case InstrumentListed():
+                instrument = Instrument(event.symbol, event.number, event.partition)
+                self.instruments[event.symbol] = instrument
+                self.instruments_by_number[event.number] = instrument
+
+    def _revoke(self, broker_id: str) -> None:
+        revoked = [
+            key for key, broker in self.brokers_by_key_hash.items() if broker.broker_id == broker_id
+        ]
+        for key in revoked:
+            del self.brokers_by_key_hash[key]
+        self.revocations += 1

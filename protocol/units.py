@@ -1,0 +1,39 @@
+"""Units and their bounds.
+
+Prices and cash are integers in cents of BRL, quantities are whole shares, times are integers in
+milliseconds since the Unix epoch, UTC. There are no floats anywhere between the HTTP body and
+PostgreSQL.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import NewType
+
+Price = NewType("Price", int)
+"""Cents per share, 1 to ``PRICE_MAX``."""
+Quantity = NewType("Quantity", int)
+"""Shares, 1 to ``QUANTITY_MAX``."""
+Cash = NewType("Cash", int)
+"""Cents, of either sign."""
+Milliseconds = NewType("Milliseconds", int)
+"""Since 1970-01-01T00:00:00Z."""
+
+PRICE_MAX = 10**9
+QUANTITY_MAX = 10**6
+TIME_MS_MAX = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can name.
+SYMBOL_PATTERN = "^[A-Z0-9.]{1,12}$"
+DOCUMENT_NUMBER_PATTERN = "^[^\\x00-\\x1f\\x7f]{1,20}$"  # No control characters: it is stored as text.
+BOOK_DEPTH_MAX = 50
+PRICE_WINDOW_MAX = 1000  # Trades kept per symbol for the moving average.
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def format_time(time_ms: int) -> str:
+    """RFC 3339 with milliseconds and offset, for example ``2026-11-22T13:00:00.123+00:00``."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def milliseconds(moment: datetime) -> int:
+    """The instant of an aware ``moment``, rounded down; exact, without a float on the way."""
+    return (moment - _EPOCH) // _MILLISECOND

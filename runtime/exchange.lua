@@ -1,0 +1,204 @@
+#!lua name=exchange_v1
+-- The Redis Functions of the exchange. Rules: every key is declared; all checks come before the
+-- first write, because a Function that fails half-way keeps what it wrote; no arithmetic on money
+-- and no JSON, because Lua numbers are doubles; times and sequences stay below 2^53.
+
+local UNPACK_MAX = 4000  -- unpack() puts its values on the C stack, which holds 8000.
+local BELL_KEPT = 4096   -- A matcher further behind than this reads the heads instead.
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+-- redis.call with a long tail of arguments, in bites of an even number of them.
+local function call_many(command, key, values, first, last)
+  while first <= last do
+    local stop = math.min(first + UNPACK_MAX - 1, last)
+    redis.call(command, key, unpack(values, first, stop))
+    first = stop + 1
+  end
+end
+
+-- KEYS heads, bell, one log per symbol; ARGV n, n symbols, then (index of symbol, command)...
+-- Returns {time in ms, sequence of each command...}. The time never goes back.
+local function append(keys, argv)
+  local heads, bell = keys[1], keys[2]
+  local count = tonumber(argv[1])
+  local symbols = {}
+  for i = 1, count do symbols[i] = argv[1 + i] end
+  local known = redis.call('HMGET', heads, '@time', '@bell', unpack(symbols))
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local time = int(math.max(now, tonumber(known[1] or 0)))
+  local ring = int(tonumber(known[2] or 0) + 1)
+  local sequences = {}
+  for i = 1, count do sequences[i] = tonumber(known[2 + i] or 0) end
+
+  local reply = {tonumber(time)}
+  for i = 2 + count, #argv, 2 do
+    local symbol = tonumber(argv[i])
+    local sequence = sequences[symbol] + 1
+    sequences[symbol] = sequence
+    redis.call('XADD', keys[2 + symbol], int(sequence) .. '-0', 't', time, 'c', argv[i + 1])
+    reply[#reply + 1] = sequence
+  end
+  local updates = {'@time', time, '@bell', ring}
+  for i = 1, count do
+    updates[#updates + 1] = symbols[i]
+    updates[#updates + 1] = int(sequences[i])
+  end
+  redis.call('HSET', heads, unpack(updates))
+  redis.call('XADD', bell, 'MAXLEN', '~', BELL_KEPT, ring .. '-0',
+             's', table.concat(symbols, ' '))
+  return reply
+end
+
+-- One batch of one partition, all or nothing. KEYS lease, batch, open, positions, books, balances,
+-- events, dead, then the keys of the closed orders, the fill lists and the price lists in the
+-- order of their sections. ARGV token, expected number, commit id, hash, payload, then sections:
+--   position pairs, snapshot pairs, balance pairs, open pairs, open removals: n, n values
+--   closed orders:     n, n values            (one key each)
+--   fills, then prices: n lists, each m, m values (one key each)
+--   dead letters:      n, each symbol, sequence, reason, entry
+-- Prices are cut to the last argv[6]; fill lists grow only while their order is open.
+local function commit(keys, argv)
+  if redis.call('GET', keys[1]) ~= argv[1] then return 'FENCED' end
+  local last = redis.call('HMGET', keys[2], 'number', 'commit')
+  local number = tonumber(last[1] or 0)
+  local expected = tonumber(argv[2])
+  if number == expected + 1 and last[2] == argv[3] then return 'DUP' end
+  if number ~= expected then return 'CONFLICT' end
+
+  local window = tonumber(argv[6])
+  local at, key = 7, 9
+  local function section(command, name)
+    local count = tonumber(argv[at])
+    call_many(command, name, argv, at + 1, at + count)
+    at = at + 1 + count
+  end
+  section('HSET', keys[4])
+  section('HSET', keys[5])
+  section('HSET', keys[6])
+  section('HSET', keys[3])
+  section('HDEL', keys[3])
+  local closed = tonumber(argv[at])
+  for i = 1, closed do
+    redis.call('SET', keys[key], argv[at + i])
+    key = key + 1
+  end
+  at = at + 1 + closed
+  local function lists(trim)
+    local count = tonumber(argv[at])
+    at = at + 1
+    for _ = 1, count do
+      section('RPUSH', keys[key])
+      if trim then redis.call('LTRIM', keys[key], -window, -1) end
+      key = key + 1
+    end
+  end
+  lists(false)
+  lists(true)
+  local letters = tonumber(argv[at])
+  for i = at + 1, at + 4 * letters, 4 do
+    redis.call('XADD', keys[8], 'MAXLEN', '~', 10000, '*', 'symbol', argv[i],
+               'sequence', argv[i + 1], 'reason', argv[i + 2], 'entry', argv[i + 3])
+  end
+  local next_number = int(expected + 1)
+  redis.call('XADD', keys[7], next_number .. '-0', 'h', argv[4], 'b', argv[5])
+  redis.call('HSET', keys[2], 'number', next_number, 'hash', argv[4], 'commit', argv[3])
+  return 'OK'
+end
+
+-- KEYS leases...; ARGV ttl in ms, then the token that each lease must still hold.
+-- Returns 1 or 0 for each: 0 means the lease is another's, or gone.
+local function renew(keys, argv)
+  local held = {}
+  for i, key in ipairs(keys) do
+    if redis.call('GET', key) == argv[1 + i] then
+      redis.call('PEXPIRE', key, argv[1])
+      held[i] = 1
+    else
+      held[i] = 0
+    end
+  end
+  return held
+end
+
+-- KEYS lease; ARGV token. Gives the lease up if it is still ours.
+local function release(keys, argv)
+  if redis.call('GET', keys[1]) ~= argv[1] then return 0 end
+  return redis.call('DEL', keys[1])
+end
+
+-- KEYS lease; ARGV owner, incarnation, ttl. Takes a free lease, or one of an earlier incarnation
+-- of the same owner (a process that was started again in the place of a dead one).
+-- Returns 1 when taken.
+local function acquire(keys, argv)
+  local owner, token = argv[1] .. '/', argv[1] .. '/' .. argv[2]
+  local holder = redis.call('GET', keys[1])
+  if holder and holder ~= token and holder:sub(1, #owner) ~= owner then return 0 end
+  redis.call('SET', keys[1], token, 'PX', argv[3])
+  return 1
+end
+
+-- The next entry of the registry: field e is an encoded entry, field i a listed instrument.
+local function add_to_registry(key, field, value)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+  local sequence = 1
+  if #last > 0 then sequence = tonumber(last[1][1]:match('^(%d+)-')) + 1 end
+  redis.call('XADD', key, int(sequence) .. '-0', field, value)
+  return sequence
+end
+
+-- KEYS registry; ARGV entry. Returns its sequence.
+local function register(keys, argv)
+  return add_to_registry(keys[1], 'e', argv[1])
+end
+
+-- KEYS instruments, listed, registry; ARGV symbol, number of partitions. Lists a symbol once, on
+-- the partition that has the fewest. Returns "SYMBOL:number:partition".
+local function list_instrument(keys, argv)
+  local known = redis.call('HGET', keys[1], argv[1])
+  if known then return known end
+  local number = redis.call('HLEN', keys[1]) + 1
+  local partition, fewest = 0, math.huge
+  for i = 0, tonumber(argv[2]) - 1 do
+    local count = tonumber(redis.call('HGET', keys[2], int(i)) or 0)
+    if count < fewest then partition, fewest = i, count end
+  end
+  local instrument = argv[1] .. ':' .. int(number) .. ':' .. int(partition)
+  redis.call('HSET', keys[1], argv[1], instrument)
+  redis.call('HINCRBY', keys[2], int(partition), 1)
+  add_to_registry(keys[3], 'i', instrument)
+  return instrument
+end
+
+-- KEYS queue, messages, progress of one endpoint; ARGV partition name, batch number, due time in
+-- ms, then (message id, message without its sequence)... Each batch of a partition is taken once:
+-- a repeat changes nothing, so a message keeps its sequence for ever. Returns how many were added.
+local function enqueue(keys, argv)
+  local done = redis.call('HMGET', keys[3], argv[1], 'sequence')
+  if tonumber(done[1] or 0) >= tonumber(argv[2]) then return 0 end
+  local sequence = tonumber(done[2] or 0)
+  for i = 4, #argv, 2 do
+    sequence = sequence + 1
+    redis.call('HSET', keys[2], argv[i], int(sequence) .. ' 0 ' .. argv[i + 1])
+    redis.call('ZADD', keys[1], argv[3], argv[i])
+  end
+  redis.call('HSET', keys[3], argv[1], argv[2], 'sequence', int(sequence))
+  return (#argv - 3) / 2
+end
+
+redis.register_function('exchange_append', append)
+redis.register_function{
+  function_name = 'exchange_commit', callback = commit, flags = {'allow-oom'}}
+redis.register_function{
+  function_name = 'exchange_renew', callback = renew, flags = {'allow-oom'}}
+redis.register_function{
+  function_name = 'exchange_release', callback = release, flags = {'allow-oom'}}
+redis.register_function{
+  function_name = 'exchange_acquire', callback = acquire, flags = {'allow-oom'}}
+redis.register_function('exchange_register', register)
+redis.register_function('exchange_list_instrument', list_instrument)
+redis.register_function{
+  function_name = 'exchange_enqueue', callback = enqueue, flags = {'allow-oom'}}

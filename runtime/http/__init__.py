@@ -1,0 +1,1 @@
+"""HTTP as ingress and the read API both speak it."""

@@ -1,0 +1,67 @@
+"""API keys: who is calling, answered from memory.
+
+A key is ``xk_`` and 256 random bits; only its SHA-256 is stored. Verified ``Authorization``
+headers are remembered, so a request costs one dictionary look-up; the memory is dropped as soon
+as any key is revoked.
+"""
+
+import hmac
+import secrets
+
+from protocol.registry import Broker, Directory, hash_key
+
+API_KEY_PREFIX = "xk_"
+_REMEMBERED_MAX = 10_000
+_BEARER = b"bearer "
+
+
+def new_api_key() -> str:
+    return API_KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def bearer_token(header: bytes | None) -> str | None:
+    """The token of an ``Authorization: Bearer`` header, or ``None``."""
+    if header is None or header[: len(_BEARER)].lower() != _BEARER:
+        return None
+    return header[len(_BEARER) :].strip().decode("latin-1")
+
+
+class Keyring:
+    """Looks brokers up in a directory that somebody else keeps current."""
+
+    def __init__(self, directory: Directory, admin_key: str) -> None:
+        self._directory = directory
+        self._admin_key = admin_key
+        self._remembered: dict[bytes, Broker] = {}
+        self._revocations = directory.revocations
+
+    def broker(self, header: bytes | None) -> Broker | None:
+        """The broker whose key the ``Authorization`` header carries, or ``None``."""
+        if self._revocations != self._directory.revocations:
+            self._remembered.clear()
+            self._revocations = self._directory.revocations
+        if header is None:
+            return None
+        broker = self._remembered.get(header)
+        if broker is not None:
+            return broker
+        token = bearer_token(header)
+        if token is None:
+            return None
+        broker = self._directory.brokers_by_key_hash.get(hash_key(token))
+        if broker is not None:
+            if len(self._remembered) >= _REMEMBERED_MAX:
+                self._remembered.clear()
+            self._remembered[header] = broker
+        return broker
+
+    def looks_like_key(self, header: bytes | None) -> bool:
+        """Whether an unknown key is worth asking the registry about."""
+        token = bearer_token(header)
+        return token is not None and token.startswith(API_KEY_PREFIX)
+
+    def is_admin(self, header: bytes | None) -> bool:
+        token = bearer_token(header)
+        if token is None or not self._admin_key:
+            return False
+        return hmac.compare_digest(token.encode(), self._admin_key.encode())

@@ -1,0 +1,106 @@
+"""The one loop that every worker without HTTP of its own runs in.
+
+A worker recovers in ``open``, handles one bounded batch in ``step`` (read, decode, decide, one
+atomic commit that carries the progress), and lets go in ``close``. Whatever leaves ``step`` as an
+exception ends the process: a restart is the recovery, and the only one. SIGTERM and SIGINT finish
+the batch; a second signal kills.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn, Protocol, TypeVar
+
+from runtime import logs
+from runtime.connections import RedisError
+from runtime.errors import ExchangeError, Fenced, HistoryMismatch, ServerRefused, SettingsError
+from runtime.health import Health, serve_health
+from runtime.settings import Settings, load
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Settings)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_SETTINGS = 64  # EX_USAGE: a restart does not help.
+EXIT_FENCED = 75  # EX_TEMPFAIL: another worker owns what we thought was ours; start again.
+EXIT_REFUSED = 78  # EX_CONFIG: a server is set up wrongly, or histories differ.
+
+FINAL_EXITS = frozenset({EXIT_SETTINGS, EXIT_REFUSED})
+
+
+class Worker(Protocol):
+    """What :func:`run` drives."""
+
+    def open(self) -> None: ...
+
+    def step(self) -> None:
+        """One batch; returns within a second or so even when there is nothing to do."""
+
+    def close(self) -> None: ...
+
+
+def run(create: Callable[[], Worker], settings: Settings) -> int:
+    """Run a worker until it is told to stop; returns the exit code."""
+    stopping = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    health = Health()
+    server = serve_health(settings.health_port, health, settings.host)
+    try:
+        worker = create()
+        worker.open()
+        health.ready = True
+        log.info("worker started", extra={"instance": settings.instance})
+        while not stopping:
+            worker.step()
+            health.beat()
+        worker.close()
+    except Exception as error:
+        return exit_code(error)
+    finally:
+        health.ready = False
+        if server is not None:
+            server.shutdown()
+    log.info("worker stopped", extra={"instance": settings.instance})
+    return EXIT_OK
+
+
+def exit_code(error: Exception) -> int:
+    """Log what ended a process, with a stack only where nobody foresaw it."""
+    match error:
+        case SettingsError():
+            log.error("settings refused", extra={"error": str(error)})
+            return EXIT_SETTINGS
+        case ServerRefused() | HistoryMismatch():
+            log.error("start refused", extra={"error": str(error)})
+            return EXIT_REFUSED
+        case Fenced():
+            log.warning("fenced", extra={"error": str(error)})
+            return EXIT_FENCED
+        case RedisError() | ExchangeError():
+            log.error("worker failed", extra={"error": str(error)})
+            return EXIT_FAILED
+        case _:
+            log.critical("worker crashed", exc_info=error)
+            return EXIT_FAILED
+
+
+def main(settings_type: type[S], create: Callable[[S], Worker]) -> NoReturn:
+    """The whole ``__main__`` of a worker: settings, logs, loop, exit code."""
+    try:
+        settings = load(settings_type)
+    except SettingsError as error:
+        logs.configure("INFO", settings_type.process)
+        sys.exit(exit_code(error))
+    logs.configure(settings.log_level, settings.process)
+    sys.exit(run(lambda: create(settings), settings))
