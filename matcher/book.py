@@ -67,7 +67,7 @@ class Level:
 class BookSide:
     """One side of a book. Levels are keyed by ``price * sign``, so that the best sorts first."""
 
-    __slots__ = ("_levels", "best", "changed_key", "sign", "side")
+    __slots__ = ("_levels", "best", "changed_key", "side", "sign")
 
     def __init__(self, side: Side) -> None:
         self.side = side
@@ -174,8 +174,10 @@ class Book:
         """
         makers = self.asks if taker.side is Side.BID else self.bids
         while taker.open_quantity and makers.crosses(taker.price):
-            assert makers.best is not None and makers.best.first is not None
-            maker = makers.best.first
+            best = makers.best
+            assert best is not None, "it crosses, so there is a best level"
+            maker = best.first
+            assert maker is not None, "a level in the book has orders"
             quantity = min(taker.open_quantity, maker.open_quantity)
             makers.fill(maker, quantity)
             taker.open_quantity -= quantity

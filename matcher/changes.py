@@ -91,9 +91,7 @@ class Changes:
         engine = self._engine
         balances = {broker: engine.balances[broker] for broker in engine.cash_changed}
         engine.cash_changed.clear()
-        payload = codec.encode(
-            Batch(last_number + 1, partition, self._entries, records, balances)
-        )
+        payload = codec.encode(Batch(last_number + 1, partition, self._entries, records, balances))
         new_hash = chain_hash(last_hash, payload)
         commit_keys = [
             keys.lease(partition, "matcher"),

@@ -52,9 +52,7 @@ class Engine:
             market = self.markets[symbol] = Market(symbol, instrument_number)
         return market
 
-    def apply(
-        self, market: Market, sequence: int, time_ms: int, command: Command
-    ) -> list[Event]:
+    def apply(self, market: Market, sequence: int, time_ms: int, command: Command) -> list[Event]:
         """Apply the entry ``sequence`` of the market's log, stamped ``time_ms``."""
         market.sequence = sequence
         events: list[Event] = []
@@ -164,9 +162,7 @@ class Engine:
         market.book.remove(order)
         market.changed[order_sequence] = order
         order.end(OrderState.CANCELED, StateReason.USER_REQUEST, time_ms)
-        events.append(
-            OrderCanceled(order_sequence, order.open_quantity, StateReason.USER_REQUEST)
-        )
+        events.append(OrderCanceled(order_sequence, order.open_quantity, StateReason.USER_REQUEST))
 
     def _expire(self, market: Market, time_ms: int, events: list[Event]) -> None:
         while (order := market.expiries.pop_due(time_ms)) is not None:

@@ -3,8 +3,9 @@
 from protocol.enums import ExecutionPrice, Side
 
 
-def execution_price(rule: ExecutionPrice, maker_price: int, taker_price: int | None,
-                    taker_side: Side) -> int:
+def execution_price(
+    rule: ExecutionPrice, maker_price: int, taker_price: int | None, taker_side: Side
+) -> int:
     """The price of a trade, in cents.
 
     ``MAKER``: the resting order's price, so the incoming order gets any improvement; the rule of

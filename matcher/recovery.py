@@ -41,10 +41,15 @@ def recover(
     _restore_orders(channel, partition, engine, keep_alive)
     engine.check_invariants()
     recovered = Partition(
-        partition, token, engine, int(number or 0), (batch_hash or GENESIS_HASH.encode()).decode(), 0
+        partition,
+        token,
+        engine,
+        int(number or 0),
+        (batch_hash or GENESIS_HASH.encode()).decode(),
+        0,
     )
-    for symbol, market in engine.markets.items():
-        recovered.agenda.plan(symbol, market.expiries.next_ms())
+    for market in engine.markets.values():
+        recovered.agenda.plan(market.symbol, market.expiries.next_ms())
         market.view.refresh(market.sequence)  # What is published is what was just read.
     read_heads(channel, recovered)
     return recovered
@@ -65,9 +70,7 @@ def _restore_orders(
     by_symbol: defaultdict[str, dict[int, OrderRecord]] = defaultdict(dict)
     cursor: bytes | int = 0
     while True:
-        cursor, flat = channel.execute(
-            "HSCAN", keys.open_orders(partition), cursor, "COUNT", PAGE
-        )
+        cursor, flat = channel.execute("HSCAN", keys.open_orders(partition), cursor, "COUNT", PAGE)
         for value in flat[1::2]:
             record = codec.decode_order(value)
             by_symbol[record.symbol][record.sequence] = record  # HSCAN may repeat a field.

@@ -238,9 +238,7 @@ class MatcherWorker:
                 metrics.DEAD.inc()
                 continue
             events = engine.apply(market, sequence, time_ms, command)
-            entry = BatchEntry(
-                    symbol, market.instrument_number, sequence, time_ms, payload, events
-                )
+            entry = BatchEntry(symbol, market.instrument_number, sequence, time_ms, payload, events)
             changes.add(market, entry)
         partition.agenda.plan(symbol, market.expiries.next_ms())
 

@@ -30,7 +30,5 @@ def _levels(text: str, depth: int) -> str:
     for part in text.split(";", depth)[:depth]:
         if part:
             price, quantity, count = part.split(",")
-            levels.append(
-                f'{{"price":{price},"total_quantity":{quantity},"order_count":{count}}}'
-            )
+            levels.append(f'{{"price":{price},"total_quantity":{quantity},"order_count":{count}}}')
     return ",".join(levels)

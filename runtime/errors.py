@@ -1,10 +1,10 @@
 """Operational errors of the shared plumbing.
 
-    ExchangeError
-    ├── SettingsError         the environment is not usable
-    ├── ServerRefused         a server is not fit to hold the log (exit code 78)
-    ├── HistoryMismatch       Redis, PostgreSQL and this process disagree about the past
-    └── Fenced                another worker owns the partition now
+ExchangeError
+├── SettingsError         the environment is not usable
+├── ServerRefused         a server is not fit to hold the log (exit code 78)
+├── HistoryMismatch       Redis, PostgreSQL and this process disagree about the past
+└── Fenced                another worker owns the partition now
 """
 
 

@@ -114,9 +114,7 @@ class Leases:
 
     def _renew(self) -> set[int]:
         held = sorted(self.held)
-        commands = [
-            call("renew", [keys.lease(p, self._kind)], [TTL_MS, self.token]) for p in held
-        ]
+        commands = [call("renew", [keys.lease(p, self._kind)], [TTL_MS, self.token]) for p in held]
         replies = self._channel.pipeline(commands)
         lost = {p for p, reply in zip(held, replies, strict=True) if reply != [1]}
         self.held -= lost

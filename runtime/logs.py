@@ -1,4 +1,4 @@
-"""Logging, configured once: JSON lines on stderr, a constant message and its fields in ``extra``."""
+"""Logging, configured once: JSON lines on stderr, a constant message, fields in ``extra``."""
 
 import json
 import logging

@@ -6,6 +6,7 @@ exception ends the process: a restart is the recovery, and the only one. SIGTERM
 the batch; a second signal kills.
 """
 
+import gc
 import logging
 import signal
 import sys
@@ -43,6 +44,14 @@ class Worker(Protocol):
     def close(self) -> None: ...
 
 
+def tune_garbage_collection() -> None:
+    """Collect seldom: nearly nothing here is cyclic, and a book of a million orders is walked in
+    vain at every full collection (measured: 15 to 25 % of the matcher's time)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
 def run(create: Callable[[], Worker], settings: Settings) -> int:
     """Run a worker until it is told to stop; returns the exit code."""
     stopping = False
@@ -59,13 +68,14 @@ def run(create: Callable[[], Worker], settings: Settings) -> int:
     try:
         worker = create()
         worker.open()
+        tune_garbage_collection()
         health.ready = True
         log.info("worker started", extra={"instance": settings.instance})
         while not stopping:
             worker.step()
             health.beat()
         worker.close()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
         health.ready = False

@@ -1,0 +1,1 @@
+"""Ingress: takes orders and cancels from brokers and appends them to the log."""

@@ -1,0 +1,58 @@
+"""The hot endpoints of ingress in OpenAPI."""
+
+from typing import Any
+
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}]
+_PROBLEM = {
+    "description": "A problem (RFC 9457) with a stable `code`; see docs/errors.md",
+    "content": {"application/problem+json": {"schema": {"type": "object"}}},
+}
+
+
+def _responses(success: dict[str, Any], *problems: int) -> dict[str, Any]:
+    return success | {str(status): _PROBLEM for status in problems}
+
+
+PLACE: dict[str, Any] = {
+    "summary": "Place an order",
+    "tags": ["orders"],
+    "security": _SECURITY,
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OrderBody"}}},
+    },
+    "responses": _responses(
+        {
+            "201": {
+                "description": "The order is in the log, on disk",
+                "headers": {"Location": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
+        },
+        *(401, 413, 422, 503),
+    ),
+}
+
+CANCEL: dict[str, Any] = {
+    "summary": "Cancel an order",
+    "tags": ["orders"],
+    "security": _SECURITY,
+    "parameters": [
+        {
+            "name": "order_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "format": "uuid"},
+        }
+    ],
+    "responses": _responses(
+        {
+            "204": {"description": "The order is no longer open"},
+            "202": {
+                "description": "The cancel is in the log, the matcher has not reached it yet",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+        },
+        *(401, 403, 404, 503),
+    ),
+}

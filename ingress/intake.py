@@ -1,0 +1,125 @@
+"""From the body of ``POST /orders`` to a command, and to the answer. Pure."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from protocol import ids
+from protocol.commands import PlaceOrder
+from protocol.enums import OrderType, Side
+from protocol.problems import FieldError, Problem
+from protocol.units import (
+    DOCUMENT_NUMBER_PATTERN,
+    PRICE_MAX,
+    QUANTITY_MAX,
+    SYMBOL_PATTERN,
+    TIME_MS_MAX,
+    format_time,
+    milliseconds,
+)
+
+
+class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /orders``. Integers are strict: no ``true``, ``"5"`` or ``1.0``."""
+
+    document_number: Annotated[str, msgspec.Meta(pattern=DOCUMENT_NUMBER_PATTERN)]
+    side: Side
+    order_type: OrderType
+    symbol: Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
+    price: Annotated[int, msgspec.Meta(ge=1, le=PRICE_MAX)] | None = None
+    valid_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+_decoder = msgspec.json.Decoder(OrderBody)
+_MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"(?P<kind>missing required|contains unknown) field `(?P<name>[^`]*)`")
+
+
+def parse_order(body: bytes, broker_id: str, now_ms: int) -> tuple[str, PlaceOrder]:
+    """The symbol and the command of a body; raises a 422 :class:`Problem`."""
+    try:
+        order = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem("malformed_json", f"the body must be one JSON object: {error}") from error
+    valid_until_ms = None
+    if order.order_type is OrderType.LIMIT:
+        if order.price is None:
+            raise _field("price", "price_required", "give the worst price you accept, in cents")
+        if order.valid_until is None:
+            raise _field("valid_until", "valid_until_required", "say until when, with an offset")
+        valid_until_ms = _valid_until(order.valid_until, now_ms)
+    elif order.price is not None:
+        raise _field("price", "price_not_allowed", "leave price out, or send a limit order")
+    elif order.valid_until is not None:
+        raise _field("valid_until", "valid_until_not_allowed", "a market order never rests")
+    return order.symbol, PlaceOrder(
+        broker_id,
+        order.document_number,
+        order.side,
+        order.order_type,
+        order.price,
+        order.quantity,
+        valid_until_ms,
+    )
+
+
+def _valid_until(moment: datetime, now_ms: int) -> int:
+    time_ms = milliseconds(moment)
+    if time_ms <= now_ms:
+        raise _field("valid_until", "valid_until_passed", f"it must be after {format_time(now_ms)}")
+    if time_ms > TIME_MS_MAX:
+        raise _field("valid_until", "invalid_field", f"at most {format_time(TIME_MS_MAX)}")
+    return time_ms
+
+
+def _field(name: str, code: str, detail: str) -> Problem:
+    return Problem(code, f"{name}: {detail}", (FieldError(f"#/{name}", code, detail),))
+
+
+def _invalid(message: str) -> Problem:
+    """msgspec's message (``Expected `int`, got `str` - at `$.price```) as a problem."""
+    field = _FIELD.search(message)
+    if field is not None:
+        missing = field["kind"] == "missing required"
+        return _field(
+            field["name"],
+            "missing_field" if missing else "unknown_field",
+            "it is required" if missing else "leave it out; /docs lists the known ones",
+        )
+    parts = _MESSAGE.match(message)
+    assert parts is not None, "the pattern matches any text"
+    if not parts["path"]:
+        return Problem("malformed_json", f"the body must be one JSON object: {parts['what']}")
+    return _field(parts["path"].replace(".", "/"), "invalid_field", parts["what"])
+
+
+def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> bytes:
+    """The body of 201. Spelled by hand, because it is written thousands of times a second; every
+    text in it was checked against a pattern without quotes."""
+    price = "null" if order.price is None else order.price
+    valid_until = (
+        "null" if order.valid_until_ms is None else f'"{format_time(order.valid_until_ms)}"'
+    )
+    return (
+        f'{{"order_id":"{order_id}","symbol":"{symbol}","side":"{order.side.value}",'
+        f'"order_type":"{order.order_type.value}","price":{price},"quantity":{order.quantity},'
+        f'"remaining_quantity":{order.quantity},"status":"open","state":"pending",'
+        f'"valid_until":{valid_until},"created_at":"{format_time(time_ms)}"}}'
+    ).encode()
+
+
+def order_id(time_ms: int, instrument_number: int, sequence: int) -> str:
+    return ids.encode(time_ms, instrument_number, sequence)
+
+
+def schemas() -> dict[str, Any]:
+    """OpenAPI components of the bodies."""
+    _, components = msgspec.json.schema_components(
+        [OrderBody], ref_template="#/components/schemas/{name}"
+    )
+    return components

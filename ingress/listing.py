@@ -1,0 +1,33 @@
+"""Symbols: known ones from memory, new ones listed when the policy is open."""
+
+from protocol import keys
+from protocol.enums import ListingPolicy
+from protocol.problems import Problem
+from protocol.registry import Instrument
+from runtime.connections import AsyncChannel
+from runtime.functions import call
+from runtime.http.context import Context
+from runtime.registry import parse_instrument
+
+
+async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> Instrument:
+    """The instrument of a symbol that this process has not seen.
+
+    Raises ``symbol_not_listed`` when nobody has listed it and the policy is closed. Listing is
+    idempotent: whoever comes second gets what the first was given.
+    """
+    await context.registry.refresh()
+    instrument = context.directory.instruments.get(symbol)
+    if instrument is not None:
+        return instrument
+    if context.settings.listing is ListingPolicy.CLOSED:
+        raise Problem("symbol_not_listed", f"{symbol}: ask the exchange to list it")
+    reply = await channel.execute(
+        *call(
+            "list_instrument",
+            [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY],
+            [symbol, context.genesis.partitions],
+        )
+    )
+    listed = parse_instrument(reply)
+    return Instrument(listed.symbol, listed.number, listed.partition)

@@ -1,0 +1,13 @@
+"""Run a notifier."""
+
+from notifier.settings import NotifierSettings
+from notifier.worker import NotifierWorker
+from runtime.worker import main as run_worker
+
+
+def main() -> None:
+    run_worker(NotifierSettings, NotifierWorker)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Where a webhook may go (SSRF).
+
+A broker chooses the URL, so it must not reach what only the exchange can reach. The name is
+resolved once per attempt, every address it has must be global unicast, and the call goes to that
+very address, so that a second look-up cannot give another answer.
+"""
+
+import asyncio
+import socket
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+
+
+class AddressRefused(Exception):
+    """The name does not resolve, or to a place that webhooks may not go."""
+
+
+def embedded_address(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 one that only wraps it, else the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def is_allowed(address: Address, allow_loopback: bool) -> bool:
+    inner = embedded_address(address)
+    if allow_loopback and inner.is_loopback:
+        return True
+    if isinstance(inner, IPv6Address) and inner in _NAT64_LOCAL:
+        return False
+    # Spelled out, because is_global of Python 3.11 lets some of these pass.
+    return inner.is_global and not (
+        inner.is_multicast
+        or inner.is_private
+        or inner.is_reserved
+        or inner.is_loopback
+        or inner.is_link_local
+        or inner.is_unspecified
+    )
+
+
+async def resolve(host: str, port: int, allow_loopback: bool) -> str:
+    """An address of ``host`` to connect to; raises :class:`AddressRefused`."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise AddressRefused(f"{host} does not resolve: {error}") from error
+    addresses = [ip_address(entry[4][0]) for entry in found]
+    for address in addresses:
+        if not is_allowed(address, allow_loopback):
+            raise AddressRefused(f"{host} resolves to {address}, which is not public")
+    if not addresses:
+        raise AddressRefused(f"{host} has no address")
+    return str(addresses[0])

@@ -1,0 +1,18 @@
+"""Settings of the notifier."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from runtime.settings import Settings
+
+
+class NotifierSettings(Settings, frozen=True, kw_only=True):
+    process: ClassVar[str] = "notifier"
+
+    batches_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    """Batches of one partition that are fanned out in one step."""
+    endpoint_calls_max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+    """Calls in flight to one endpoint; a slow one uses up its own and nobody else's."""
+    calls_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
+    """Calls in flight of this process."""

@@ -1,0 +1,1 @@
+"""The persister: writes what the matchers committed to PostgreSQL, exactly once."""

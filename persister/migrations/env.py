@@ -1,0 +1,26 @@
+"""Alembic's entry: run the migrations on the configured database."""
+
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+from runtime.database import metadata
+
+MIGRATION_LOCK = 7_305_441  # Any number, the same for all: one migration at a time.
+
+
+def run() -> None:
+    url = context.config.get_main_option("sqlalchemy.url")
+    assert url is not None, "set by persister.migrate"
+    engine = create_engine(url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+        context.configure(connection=connection, target_metadata=metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+    engine.dispose()
+
+
+run()

@@ -1,0 +1,170 @@
+"""Writing rows: COPY, then upsert in key order, with the cursor in the same transaction."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from persister.rows import (
+    BALANCE_COLUMNS,
+    JOURNAL_COLUMNS,
+    ORDER_CHANGING,
+    ORDER_COLUMNS,
+    TRADE_COLUMNS,
+    Row,
+    Rows,
+    timestamp,
+)
+from protocol import codec
+from protocol.batches import GENESIS_HASH
+from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
+from runtime import database
+from runtime.errors import Fenced, HistoryMismatch
+from runtime.genesis import Genesis
+
+REGISTRY_CURSOR = "registry"
+STATEMENT_TIMEOUT_MS = 30_000
+
+_UPSERT_ORDERS = text(  # The names are our own constants.
+    f"INSERT INTO orders ({', '.join(ORDER_COLUMNS)})"
+    f" SELECT {', '.join(ORDER_COLUMNS)} FROM incoming_orders ORDER BY order_id"
+    " ON CONFLICT (order_id) DO UPDATE SET "
+    + ", ".join(f"{c} = excluded.{c}" for c in ORDER_CHANGING)
+    + " WHERE orders.version < excluded.version"
+)
+_UPSERT_BALANCES = text(
+    "INSERT INTO balances (partition, broker_id, cash)"
+    " SELECT partition, broker_id, cash FROM incoming_balances ORDER BY partition, broker_id"
+    " ON CONFLICT (partition, broker_id) DO UPDATE SET cash = excluded.cash"
+)
+
+
+class Store:
+    """One connection to PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(
+            database.sqlalchemy_url(url),
+            pool_size=1,
+            max_overflow=0,
+            connect_args={
+                "connect_timeout": 5,
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            },
+        )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def open(self, genesis: Genesis) -> None:
+        """Check that this database belongs to this exchange, or claim an empty one."""
+        with self._engine.begin() as connection:
+            values = {
+                "history_id": genesis.history_id,
+                "partitions": genesis.partitions,
+                "execution_price": genesis.execution_price.value,
+                "schema_version": genesis.schema_version,
+            }
+            known = connection.execute(select(database.genesis)).mappings().all()
+            if not known:
+                connection.execute(insert(database.genesis).values(values).on_conflict_do_nothing())
+            elif [dict(row) for row in known] != [values]:
+                raise HistoryMismatch(
+                    f"PostgreSQL holds the exchange {known[0]['history_id']}, Redis"
+                    f" {genesis.history_id}: point EXCHANGE_DATABASE_URL at its own database"
+                )
+
+    def cursor(self, name: str) -> tuple[int, str]:
+        """Number and hash of what is stored under a name; creates it at the beginning."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert(database.cursors)
+                .values(name=name, number=0, hash=GENESIS_HASH)
+                .on_conflict_do_nothing()
+            )
+            row = connection.execute(
+                select(database.cursors).where(database.cursors.c.name == name)
+            ).one()
+            return row.number, row.hash
+
+    def store(self, rows: Rows, moves: Iterable[tuple[str, int, int, str]]) -> None:
+        """Write ``rows`` and move the cursors ``(name, from, to, hash)``, all or nothing.
+
+        Raises :class:`Fenced` when another persister has moved one of them.
+        """
+        with self._engine.begin() as connection:
+            for name, old, new, new_hash in sorted(moves):
+                moved = connection.execute(
+                    update(database.cursors)
+                    .where(database.cursors.c.name == name, database.cursors.c.number == old)
+                    .values(number=new, hash=new_hash)
+                )
+                if moved.rowcount != 1:
+                    raise Fenced(f"the cursor of {name} is no longer at {old}")
+            _prepare(connection)
+            _copy(connection, "incoming_orders", ORDER_COLUMNS, rows.orders.values())
+            _copy(connection, "incoming_balances", BALANCE_COLUMNS, rows.balances.values())
+            connection.execute(_UPSERT_ORDERS)
+            connection.execute(_UPSERT_BALANCES)
+            _copy(connection, "trades", TRADE_COLUMNS, rows.trades)
+            _copy(connection, "journal", JOURNAL_COLUMNS, rows.journal)
+
+    def store_registry(self, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
+        """Write registry entries that are not stored yet; returns the last one that is."""
+        self.cursor(REGISTRY_CURSOR)
+        table = database.cursors
+        with self._engine.begin() as connection:
+            stored: int = connection.execute(
+                select(table.c.number).where(table.c.name == REGISTRY_CURSOR).with_for_update()
+            ).scalar_one()
+            for sequence, entry in entries:
+                if sequence > stored:
+                    _store_registration(connection, sequence, entry)
+                    stored = sequence
+            connection.execute(
+                update(table).where(table.c.name == REGISTRY_CURSOR).values(number=stored)
+            )
+        return stored
+
+
+def _store_registration(connection: Connection, sequence: int, entry: RegistryEntry) -> None:
+    connection.execute(
+        insert(database.registry).values(sequence=sequence, entry=codec.encode(entry))
+    )
+    for event in entry.events:
+        if isinstance(event, BrokerRegistered):
+            connection.execute(
+                insert(database.brokers).values(
+                    broker_id=event.broker_id,
+                    name=event.name,
+                    created_at=timestamp(event.created_ms),
+                )
+            )
+        elif isinstance(event, InstrumentListed):
+            connection.execute(
+                insert(database.instruments).values(
+                    number=event.number, symbol=event.symbol, partition=event.partition
+                )
+            )
+
+
+def _prepare(connection: Connection) -> None:
+    """The landing tables; they live as long as the connection and empty at every commit."""
+    for table in ("orders", "balances"):
+        connection.execute(
+            text(
+                f"CREATE TEMP TABLE IF NOT EXISTS incoming_{table}"
+                f" (LIKE {table}) ON COMMIT DELETE ROWS"
+            )
+        )
+
+
+def _copy(
+    connection: Connection, table: str, columns: tuple[str, ...], rows: Iterable[Row]
+) -> None:
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:  # noqa: SIM117 - the copy needs its cursor by name.
+        with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)

@@ -1,0 +1,94 @@
+"""Problems: every error answer, as ``application/problem+json`` (RFC 9457) with a stable code.
+
+``CODES`` is the one registry; the page docs/errors.md lists it and a test holds the two together.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+CONTENT_TYPE = b"application/problem+json"
+
+CODES: dict[str, tuple[int, str]] = {
+    "unauthorized": (401, "A key is needed"),
+    "forbidden": (403, "Not yours"),
+    "not_found": (404, "No such resource"),
+    "order_not_found": (404, "No such order"),
+    "never_traded": (404, "The symbol has never traded"),
+    "broker_not_found": (404, "No such broker"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "body_too_large": (413, "The body is too large"),
+    "malformed_json": (422, "The body is not JSON"),
+    "invalid_field": (422, "A field is invalid"),
+    "missing_field": (422, "A field is missing"),
+    "unknown_field": (422, "A field is unknown"),
+    "price_required": (422, "A limit order needs a price"),
+    "price_not_allowed": (422, "A market order has no price"),
+    "valid_until_required": (422, "A limit order needs valid_until"),
+    "valid_until_not_allowed": (422, "A market order has no valid_until"),
+    "valid_until_passed": (422, "valid_until is not in the future"),
+    "invalid_symbol": (422, "The symbol is invalid"),
+    "symbol_not_listed": (422, "The symbol is not listed"),
+    "invalid_parameter": (422, "A query parameter is invalid"),
+    "invalid_webhook_url": (422, "The webhook URL cannot be used"),
+    "internal_error": (500, "The exchange failed"),
+    "overloaded": (503, "Not accepted, too much is waiting"),
+    "unavailable": (503, "Not accepted, a server is away"),
+    "outcome_unknown": (503, "It is unknown whether the request was taken"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """``pointer`` is a JSON pointer into the body, for example ``#/price``."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """Raise it anywhere in a request; ``detail`` says what the caller can do."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        errors: tuple[FieldError, ...] = (),
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        **extra: Any,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.status, self.title = CODES[code]
+        self.errors = errors
+        self.headers = headers
+        self.extra = extra
+        if self.status == 503 and not headers:
+            self.headers = ((b"retry-after", b"1"),)
+
+    def body(self, path: str, request_id: str) -> bytes:
+        content: dict[str, Any] = {
+            "type": f"urn:exchange:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": path,
+            "code": self.code,
+            "request_id": request_id,
+        }
+        if self.errors:
+            content["errors"] = [
+                {"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in self.errors
+            ]
+        return msgspec.json.encode(content | self.extra)
+
+
+def unauthorized(what: str) -> Problem:
+    return Problem(
+        "unauthorized",
+        f"send Authorization: Bearer <{what}>",
+        headers=((b"www-authenticate", b"Bearer"),),
+    )

@@ -1,0 +1,1 @@
+"""The read API: order status, books, prices and balances, from Redis."""

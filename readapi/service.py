@@ -1,0 +1,25 @@
+"""The read API as a service."""
+
+from fastapi import APIRouter
+
+from readapi.debug import debug_router
+from readapi.documentation import BALANCE, BOOK, ORDER, PRICE
+from readapi.routes import ReadRoutes
+from runtime.http.context import Context
+from runtime.http.endpoints import Endpoint
+from runtime.http.service import Service
+
+
+def create(context: Context) -> Service:
+    routes = ReadRoutes(context)
+    development = context.settings.is_development
+    return Service(
+        name="readapi",
+        endpoints=[
+            Endpoint("GET", "/orders/{order_id}", routes.order, ORDER),
+            Endpoint("GET", "/stocks/{symbol}/price", routes.price, PRICE),
+            Endpoint("GET", "/stocks/{symbol}/book", routes.book, BOOK),
+            Endpoint("GET", "/balance", routes.balance, BALANCE),
+        ],
+        router=debug_router(context) if development else APIRouter(),
+    )

@@ -1,0 +1,99 @@
+"""The ``exchange`` command."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from runtime.installation import DEFAULT_DATA, Installation
+from runtime.plugins import load_plugin, plugins
+
+app = typer.Typer(
+    help="A mini stock exchange on Redis streams.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_DATA = typer.Option(
+    DEFAULT_DATA, help="Data directory of a running `exchange up`, where no URLs are set."
+)
+
+
+def _deferred(function_name: str, module: str) -> Callable[..., None]:
+    return getattr(__import__(module, fromlist=[function_name]), function_name)  # type: ignore[no-any-return]
+
+
+@app.command()
+def run(
+    worker: str = typer.Argument(help="ingress, matcher, persister, notifier, readapi, or http."),
+) -> None:
+    """Run one worker against the servers of EXCHANGE_REDIS_URL and EXCHANGE_DATABASE_URL.
+
+    `http` is ingress and readapi in one process on one port.
+    """
+    if worker == "http":
+        from runtime.http.server import main as serve  # Heavy, and only this worker needs it.
+        from runtime.settings import Settings
+
+        serve(Settings, [entry.load() for entry in plugins("services").values()])
+    if worker not in plugins("workers"):
+        raise typer.BadParameter(f"known: http, {', '.join(sorted(plugins('workers')))}")
+    load_plugin("workers", worker)()
+
+
+@app.command()
+def status(data: Path = _DATA) -> None:
+    """Show partitions, owners, lags, watermarks and workers."""
+    from runtime.status import status as show
+
+    Installation(data).export()
+    raise typer.Exit(show())
+
+
+@app.command()
+def bench(
+    stage: str = typer.Argument("all", help="book, matcher, ingress, or all."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Measure the stages: pure matching, log to committed result, acknowledged orders."""
+    known = plugins("benchmarks")
+    if stage != "all" and stage not in known:
+        raise typer.BadParameter(f"known: all, {', '.join(sorted(known))}")
+    chosen = sorted(known) if stage == "all" else [stage]
+    results = {name: known[name].load()() for name in chosen}
+    if as_json:
+        sys.stdout.write(json.dumps(results) + "\n")
+        return
+    table = Table(title="exchange bench", title_justify="left")
+    for column in ("stage", "what", "value"):
+        table.add_column(column, overflow="fold")
+    for name, result in results.items():
+        for what, value in result.items():
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            table.add_row(name, what, shown)
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point: our own commands, and those that the other rings announce."""
+    from runtime.up import run_up
+
+    app.command("up")(run_up)
+    for name, entry in sorted(plugins("commands").items()):
+        if name in sys.argv[1:2] or sys.argv[1:2] in ([], ["--help"]):
+            app.command(name)(entry.load())
+    Installation(DEFAULT_DATA).export() if _wants_running_exchange() else None
+    app()
+
+
+def _wants_running_exchange() -> bool:
+    return sys.argv[1:2] in (["check"], ["demo"], ["migrate"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""PostgreSQL: the address as SQLAlchemy wants it, and the tables.
+
+The tables are shared words like the Redis keys: the persister writes them, the read API and
+ingress read closed orders from them. Ids are UUID, money and quantities BIGINT with checks.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+genesis = Table(
+    "genesis",
+    metadata,
+    Column("history_id", Text, primary_key=True),
+    Column("partitions", Integer, nullable=False),
+    Column("execution_price", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+)
+
+brokers = Table(
+    "brokers",
+    metadata,
+    Column("broker_id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+instruments = Table(
+    "instruments",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("symbol", Text, nullable=False, unique=True),
+    Column("partition", SmallInteger, nullable=False),
+)
+
+registry = Table(
+    "registry",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("entry", LargeBinary, nullable=False),
+    comment="The registry stream itself, from which Redis can be rebuilt.",
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("broker_id", Uuid, ForeignKey("brokers.broker_id"), nullable=False),
+    Column("document_number", Text, nullable=False),
+    Column("instrument_number", Integer, ForeignKey("instruments.number"), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("order_type", Text, nullable=False),
+    Column("price", BigInteger),
+    Column("quantity", BigInteger, nullable=False),
+    Column("open_quantity", BigInteger, nullable=False),
+    Column("filled_notional", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("valid_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("price > 0", name="price"),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint("open_quantity BETWEEN 0 AND quantity", name="open_quantity"),
+    CheckConstraint("filled_notional >= 0", name="filled_notional"),
+    CheckConstraint("side IN ('bid', 'ask')", name="side"),
+)
+Index(None, orders.c.broker_id, orders.c.created_at)
+
+trades = Table(
+    "trades",
+    metadata,
+    Column("trade_id", Uuid, primary_key=True),
+    Column("instrument_number", Integer, ForeignKey("instruments.number"), nullable=False),
+    Column("trade_number", BigInteger, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("taker_side", Text, nullable=False),
+    Column("maker_order_id", Uuid, ForeignKey("orders.order_id"), nullable=False),
+    Column("taker_order_id", Uuid, ForeignKey("orders.order_id"), nullable=False),
+    Column("maker_broker_id", Uuid, nullable=False),
+    Column("taker_broker_id", Uuid, nullable=False),
+    Column("executed_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("price > 0", name="price"),
+    CheckConstraint("quantity > 0", name="quantity"),
+)
+Index(None, trades.c.maker_order_id)
+Index(None, trades.c.taker_order_id)
+Index(None, trades.c.instrument_number, trades.c.trade_number, unique=True)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True),
+    Column("broker_id", Uuid, primary_key=True),
+    Column("cash", BigInteger, nullable=False),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("batch", LargeBinary, nullable=False),
+    comment="Every committed batch, whole: the history can be replayed and audited from it.",
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+    comment="What is stored: one row per partition, and one for the registry.",
+)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL with psycopg named as its driver."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url[len(prefix) :]
+    return url

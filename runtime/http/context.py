@@ -1,0 +1,104 @@
+"""What the HTTP services of one process share: settings, directory, keys, reads."""
+
+import asyncio
+import contextlib
+import logging
+
+from protocol.problems import unauthorized
+from protocol.registry import Broker, Directory, Instrument
+from runtime.archive import Archive
+from runtime.connections import AsyncChannel, Channel, Command
+from runtime.genesis import Genesis, found
+from runtime.http.coalescer import Coalescer
+from runtime.keyring import Keyring
+from runtime.registry import RegistryReader
+from runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+READS_WAITING_MAX = 10_000
+READS_BATCH_MAX = 512
+
+
+class Context:
+    """Opened by the application's lifespan."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.directory = Directory()
+        self.registry = RegistryReader(settings.redis_url, settings.instance, self.directory)
+        self.keyring = Keyring(self.directory, settings.admin_key)
+        self.archive = Archive(settings.database_url)
+        self.genesis: Genesis
+        self._channel = AsyncChannel(settings.redis_url, f"reads-{settings.instance}")
+        self._reads: Coalescer[tuple[Command, ...], list[object]] = Coalescer(
+            self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
+        )
+        self._tail: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        founding = Channel(self.settings.redis_url, f"founding-{self.settings.instance}")
+        self.genesis = found(founding, self.settings)
+        founding.close()
+        await self.registry.refresh()
+        self._tail = asyncio.create_task(self.registry.tail())
+        self._tail.add_done_callback(_stop_on_failure)
+
+    async def close(self) -> None:
+        if self._tail is not None:
+            self._tail.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tail
+        await self._reads.drain()
+        await self._channel.close()
+        await self.registry.close()
+        await self.archive.close()
+
+    async def read(self, *commands: Command) -> list[object]:
+        """Replies to read commands, in one round trip shared with other requests.
+
+        An error reply is raised."""
+        replies = await self._reads.submit(commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    async def _flush_reads(
+        self, batch: list[tuple[Command, ...]]
+    ) -> list[list[object] | Exception]:
+        replies = await self._channel.pipeline([c for commands in batch for c in commands])
+        results: list[list[object] | Exception] = []
+        at = 0
+        for commands in batch:
+            results.append(replies[at : at + len(commands)])
+            at += len(commands)
+        return results
+
+    async def authenticate(self, authorization: bytes | None) -> Broker:
+        """The calling broker; a key issued a moment ago elsewhere is looked for once."""
+        broker = self.keyring.broker(authorization)
+        if broker is not None:
+            return broker
+        if self.keyring.looks_like_key(authorization):
+            await self.registry.refresh()
+            broker = self.keyring.broker(authorization)
+        if broker is None:
+            raise unauthorized("api key")
+        return broker
+
+    async def instrument(self, number: int) -> Instrument | None:
+        """The instrument of an order id."""
+        instrument = self.directory.instruments_by_number.get(number)
+        # Numbers are dense, so one far beyond what is known was never given.
+        if instrument is None and number <= len(self.directory.instruments_by_number) + 1000:
+            await self.registry.refresh()
+            instrument = self.directory.instruments_by_number.get(number)
+        return instrument
+
+
+def _stop_on_failure(task: "asyncio.Task[None]") -> None:
+    """A process whose registry has stopped would honour revoked keys: end it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("registry failed", exc_info=error)
+        raise SystemExit(1) from error

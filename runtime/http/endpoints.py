@@ -1,0 +1,95 @@
+"""Hot endpoints: what a request costs on the paths that carry the load.
+
+A hot endpoint is a coroutine ``(Call) -> Answer`` found by two dictionary look-ups before FastAPI
+is asked. It is documented in the same OpenAPI through ``operation``.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = b"application/json"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Call:
+    """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path."""
+
+    __slots__ = ("body", "headers", "parameters", "path", "query_string")
+
+    def __init__(
+        self,
+        path: str,
+        headers: Headers,
+        query_string: bytes,
+        body: bytes,
+        parameters: tuple[str, ...],
+    ) -> None:
+        self.path = path
+        self.headers = headers
+        self.query_string = query_string
+        self.body = body
+        self.parameters = parameters
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of this lower-case name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Answer:
+    """Status, body and headers besides content-type and content-length."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        content_type: bytes = JSON,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.content_type = content_type
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``path`` as in OpenAPI; ``operation`` is its OpenAPI operation object."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation: dict[str, Any] = field(default_factory=dict)
+
+
+class EndpointTable:
+    """Finds an endpoint by method and path."""
+
+    def __init__(self, endpoints: list[Endpoint]) -> None:
+        self._candidates: dict[tuple[str, int, str], list[tuple[list[str], Endpoint]]] = {}
+        for endpoint in endpoints:
+            parts = endpoint.path.split("/")
+            key = (endpoint.method, len(parts), parts[1])
+            self._candidates.setdefault(key, []).append((parts, endpoint))
+
+    def find(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]] | None:
+        parts = path.split("/")
+        for pattern, endpoint in self._candidates.get((method, len(parts), parts[1]), ()):
+            parameters = []
+            for wanted, part in zip(pattern, parts, strict=True):
+                if wanted[:1] == "{":
+                    parameters.append(part)
+                elif wanted != part:
+                    break
+            else:
+                return endpoint, tuple(parameters)
+        return None

@@ -1,0 +1,99 @@
+"""Finding an order in Redis in one round trip, wherever it is in its life."""
+
+from typing import NamedTuple, cast
+
+from protocol import codec, ids, keys
+from protocol.commands import PlaceOrder
+from protocol.enums import OrderState, StateReason
+from protocol.records import FillRecord, OrderRecord
+from protocol.registry import Instrument
+from runtime.http.context import Context
+
+
+class FoundOrder(NamedTuple):
+    order: OrderRecord
+    fills: list[FillRecord]
+
+
+async def find_order(context: Context, order_id: str) -> FoundOrder | None:
+    """The order of an id, or ``None`` when the id is not one that the log gave out.
+
+    An order is open, closed, or still only in the log; one that closed long ago is in PostgreSQL.
+    """
+    place = ids.decode(order_id)
+    if place is None:
+        return None
+    instrument = await context.instrument(place.instrument_number)
+    if instrument is None:
+        return None
+    partition = instrument.partition
+    field = keys.order_field(place.instrument_number, place.sequence)
+    log_id = f"{place.sequence}-0"
+    is_open, is_closed, fills, entries = await context.read(
+        ("HGET", keys.open_orders(partition), field),
+        ("GET", keys.closed_order(partition, field)),
+        ("LRANGE", keys.fills(partition, field), 0, -1),
+        ("XRANGE", keys.orders(partition, instrument.symbol), log_id, log_id),
+    )
+    # The closed record is the later one, should a commit have come between the two reads.
+    stored = cast("bytes | None", is_closed or is_open)
+    if stored is not None:
+        order = codec.decode_order(stored)
+        found = FoundOrder(order, _fills_of(order, cast("list[bytes]", fills)))
+    elif entries:
+        pending = _pending(instrument, place, cast("list[tuple[bytes, list[bytes]]]", entries))
+        if pending is None:
+            return None
+        found = FoundOrder(pending, [])
+    else:
+        archived = await context.archive.order(order_id)
+        if archived is None:
+            return None
+        found = FoundOrder(*archived)
+    return found if found.order.created_ms == place.time_ms else None
+
+
+def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
+    """The fills that the record knows of; a commit between the two reads may have added more."""
+    fills = []
+    known = order.filled_quantity
+    for payload in encoded:
+        if known <= 0:
+            break
+        fill = codec.decode_fill(payload)
+        fills.append(fill)
+        known -= fill.quantity
+    return fills
+
+
+def _pending(
+    instrument: Instrument, place: ids.Place, entries: list[tuple[bytes, list[bytes]]]
+) -> OrderRecord | None:
+    """The order as its log entry tells it, before a matcher has seen it."""
+    fields = entries[0][1]
+    try:
+        command = codec.decode_command(fields[3])
+    except codec.DecodeError:
+        return None  # A poison entry is no order.
+    if not isinstance(command, PlaceOrder):
+        return None
+    time_ms = int(fields[1])
+    return OrderRecord(
+        symbol=instrument.symbol,
+        instrument_number=instrument.number,
+        sequence=place.sequence,
+        created_ms=time_ms,
+        broker_id=command.broker_id,
+        document_number=command.document_number,
+        side=command.side,
+        order_type=command.order_type,
+        price=command.price,
+        quantity=command.quantity,
+        open_quantity=command.quantity,
+        filled_notional=0,
+        state=OrderState.PENDING,
+        reason=StateReason.NONE,
+        valid_until_ms=command.valid_until_ms,
+        updated_ms=time_ms,
+        version=0,
+    )

@@ -1,0 +1,107 @@
+"""Running an application under uvicorn: uvloop, httptools, a socket that siblings can share."""
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import msgspec
+import uvicorn
+
+from protocol import keys
+from runtime import logs
+from runtime.connections import Channel, RedisError
+from runtime.errors import SettingsError
+from runtime.http.application import create_app
+from runtime.http.context import Context
+from runtime.http.service import Service
+from runtime.leases import Member
+from runtime.settings import Settings, load
+from runtime.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+GRACE_SECONDS = 10
+HEARTBEAT_SECONDS = 1.0
+CONNECTIONS_MAX = 10_000
+
+
+def main(
+    settings_type: type[Settings], creators: Sequence[Callable[[Context], Service]]
+) -> NoReturn:
+    """The whole ``__main__`` of an HTTP process."""
+    try:
+        settings = load(settings_type)
+    except SettingsError as error:
+        logs.configure("INFO", "http")
+        sys.exit(exit_code(error))
+    logs.configure(settings.log_level, settings.process)
+    sys.exit(serve(settings, creators))
+
+
+def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    tune_garbage_collection()
+    config = uvicorn.Config(
+        create_app(settings, creators),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=CONNECTIONS_MAX,
+    )
+    server = uvicorn.Server(config)
+    listener = listen(settings.host, settings.port)
+    stop = threading.Event()
+    heart = threading.Thread(target=_beat, args=(settings, stop), daemon=True)
+    heart.start()
+    try:
+        server.run(sockets=[listener])
+    except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
+        return exit_code(error)
+    finally:
+        stop.set()
+        heart.join()
+    return EXIT_OK if server.started else EXIT_FAILED
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket whose port several processes may share (SO_REUSEPORT)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _beat(settings: Settings, stop: threading.Event) -> None:
+    """Heartbeats for ``exchange status``; nothing depends on them."""
+    channel = Channel(settings.redis_url, f"heart-{settings.instance}")
+    key = keys.workers(settings.process or "http")
+    host = socket.gethostname()
+    while True:
+        member = Member(
+            settings.instance, os.getpid(), host, time.time_ns() // 1_000_000, settings.port
+        )
+        with contextlib.suppress(RedisError):
+            channel.execute("HSET", key, settings.instance, msgspec.json.encode(member))
+        if stop.wait(HEARTBEAT_SECONDS):
+            break
+    with contextlib.suppress(RedisError):
+        channel.execute("HDEL", key, settings.instance)
+    channel.close()
