@@ -2,6 +2,7 @@
 
 from ingress.appender import Appender
 from ingress.brokers import brokers_router
+from ingress.debug import debug_router
 from ingress.documentation import CANCEL, PLACE
 from ingress.intake import schemas
 from ingress.routes import OrderRoutes
@@ -25,13 +26,16 @@ def create(context: Context) -> Service:
         await appender.close()
         await channel.close()
 
+    router = brokers_router(context, channel)
+    if settings.is_development:
+        router.include_router(debug_router(context, channel))
     return Service(
         name="ingress",
         endpoints=[
             Endpoint("POST", "/orders", routes.place, PLACE),
             Endpoint("POST", "/orders/{order_id}/cancel", routes.cancel, CANCEL),
         ],
-        router=brokers_router(context, channel),
+        router=router,
         schemas=schemas(),
         stop=stop,
     )

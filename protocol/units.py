@@ -6,6 +6,7 @@ PostgreSQL.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType
 
 Price = NewType("Price", int)
@@ -33,7 +34,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def format_time(time_ms: int) -> str:
     """RFC 3339 with milliseconds and offset, for example ``2026-11-22T13:00:00.123+00:00``."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=4096)  # Times come in runs of the same second, and formatting one is slow.
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def milliseconds(moment: datetime) -> int:

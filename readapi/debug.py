@@ -1,6 +1,6 @@
 """Calls for benchmarks, offered in development only."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from protocol import keys
@@ -38,6 +38,3 @@ def debug_router(context: Context) -> APIRouter:
         return TradeCount(trade_count=count)
 
     return router
-
-
-__all__ = ["Response"]

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -22,10 +21,6 @@ app = typer.Typer(
 _DATA = typer.Option(
     DEFAULT_DATA, help="Data directory of a running `exchange up`, where no URLs are set."
 )
-
-
-def _deferred(function_name: str, module: str) -> Callable[..., None]:
-    return getattr(__import__(module, fromlist=[function_name]), function_name)  # type: ignore[no-any-return]
 
 
 @app.command()
@@ -84,15 +79,16 @@ def main() -> None:
     from runtime.up import run_up
 
     app.command("up")(run_up)
+    asked = sys.argv[1:2]
     for name, entry in sorted(plugins("commands").items()):
-        if name in sys.argv[1:2] or sys.argv[1:2] in ([], ["--help"]):
+        if asked == [name]:
+            Installation(DEFAULT_DATA).export()
+        if asked == [name] or asked not in _OWN:
             app.command(name)(entry.load())
-    Installation(DEFAULT_DATA).export() if _wants_running_exchange() else None
     app()
 
 
-def _wants_running_exchange() -> bool:
-    return sys.argv[1:2] in (["check"], ["demo"], ["migrate"])
+_OWN = (["run"], ["up"], ["status"], ["bench"])  # They need none of the others imported.
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from runtime.embedded import EmbeddedPostgres, EmbeddedRedis
 from runtime.errors import ExchangeError
-from runtime.installation import Addresses, Installation
+from runtime.installation import DEFAULT_DATA, Addresses, Installation
 from runtime.settings import Settings, load
 from runtime.supervisor import Child, Supervisor
 
@@ -192,7 +192,7 @@ def _show(
 
 
 def run_up(
-    data: Path = typer.Option(Path(".data"), help="Directory of the data, made if missing."),
+    data: Path = typer.Option(DEFAULT_DATA, help="Directory of the data, made if missing."),
     port: int = typer.Option(8000, min=1, max=65535, help="Port for brokers."),
     matchers: int = typer.Option(1, min=1, max=64, help="How many matchers."),
     ingress: int = typer.Option(1, min=1, max=64, help="How many HTTP processes share the port."),

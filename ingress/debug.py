@@ -1,0 +1,39 @@
+"""``POST /debug/reset``: an empty exchange for the next benchmark. Development only.
+
+Brokers, keys and instruments stay; orders, trades, balances and the history go. Matchers find
+their leases gone and start again; whatever was on its way at that moment is lost, on purpose.
+"""
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from protocol.problems import unauthorized
+from runtime.connections import AsyncChannel
+from runtime.database import sqlalchemy_url
+from runtime.functions import call
+from runtime.http.context import Context
+
+_TRUNCATE = text("TRUNCATE trades, orders, balances, journal")
+_REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
+
+
+def debug_router(context: Context, channel: AsyncChannel) -> APIRouter:
+    router = APIRouter(prefix="/debug", tags=["debug"])
+
+    @router.post("/reset", status_code=204)
+    async def reset(request: Request) -> Response:
+        """Forget all orders, trades and balances (admin key)."""
+        header = request.headers.get("authorization")
+        if not context.keyring.is_admin(header.encode("latin-1") if header else None):
+            raise unauthorized("admin key")
+        await channel.execute(*call("reset", [], []))
+        if context.settings.database_url:
+            engine = create_async_engine(sqlalchemy_url(context.settings.database_url))
+            async with engine.begin() as connection:
+                await connection.execute(_TRUNCATE)
+                await connection.execute(_REWIND)
+            await engine.dispose()
+        return Response(status_code=204)
+
+    return router
