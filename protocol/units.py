@@ -21,9 +21,10 @@ Milliseconds = NewType("Milliseconds", int)
 PRICE_MAX = 10**9
 QUANTITY_MAX = 10**6
 TIME_MS_MAX = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can name.
-SYMBOL_PATTERN = "^[A-Z0-9.]{1,12}$"
+# In Python `$` also matches before a last newline, in JSON Schema it does not: rule it out.
+SYMBOL_PATTERN = "^[A-Z0-9.]{1,12}$(?!\n)"
 DOCUMENT_NUMBER_PATTERN = (
-    "^[^\\x00-\\x1f\\x7f]{1,20}$"  # No control characters: it is stored as text.
+    "^[^\\x00-\\x1f\\x7f]{1,20}$(?!\n)"  # No control characters: it is stored as text.
 )
 BOOK_DEPTH_MAX = 50
 PRICE_WINDOW_MAX = 1000  # Trades kept per symbol for the moving average.

@@ -56,7 +56,13 @@ def create_app(
         await context.close()
 
     endpoints = [endpoint for service in services for endpoint in service.endpoints]
-    api = FastAPI(title="mini exchange", version="0.1.0", lifespan=lifespan, redoc_url=None)
+    api = FastAPI(
+        title="mini exchange",
+        version="0.1.0",
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     api.include_router(health_router(context))
     for service in services:
         api.include_router(service.router)
@@ -101,6 +107,11 @@ class Application:
             found = self._table.find(scope["method"], path)
             if found is None:
                 scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+                # All bodies are JSON here, whatever a hurried curl calls them.
+                scope["headers"] = [
+                    *((k, v) for k, v in headers if k != b"content-type"),
+                    (b"content-type", b"application/json"),
+                ]
                 status = await self._fall_back(scope, body, send, request_id)
                 self._count(label, status, started)
                 return

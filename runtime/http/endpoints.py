@@ -86,7 +86,7 @@ class EndpointTable:
         for pattern, endpoint in self._candidates.get((method, len(parts), parts[1]), ()):
             parameters = []
             for wanted, part in zip(pattern, parts, strict=True):
-                if wanted[:1] == "{":
+                if wanted[:1] == "{" and part:
                     parameters.append(part)
                 elif wanted != part:
                     break

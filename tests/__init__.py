@@ -1,0 +1,1 @@
+"""The tests of the exchange: unit, integration on real servers, contract over HTTP, end to end."""

@@ -1,0 +1,122 @@
+"""The wire: golden bytes, which an innocent change of a field must not move."""
+
+import pytest
+
+from protocol import codec
+from protocol.batches import Batch, BatchEntry, chain_hash
+from protocol.commands import CancelOrder, Command, PlaceOrder, Tick
+from protocol.enums import OrderState, OrderType, Side, StateReason
+from protocol.events import (
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderExpired,
+    Trade,
+)
+from protocol.records import FillRecord, OrderRecord
+from protocol.registry import (
+    BrokerRegistered,
+    EndpointAdded,
+    EndpointDisabled,
+    InstrumentListed,
+    KeyIssued,
+    KeysRevoked,
+    RegistryEntry,
+)
+
+GOLDEN_COMMANDS: list[tuple[Command, str]] = [
+    (
+        PlaceOrder("b", "123", Side.BID, OrderType.LIMIT, 1000, 5, 7),
+        "9801a162a3313233a3626964a56c696d6974cd03e80507",
+    ),
+    (
+        PlaceOrder("b", "1", Side.ASK, OrderType.MARKET, None, 5, None),
+        "9801a162a131a361736ba66d61726b6574c005c0",
+    ),
+    (CancelOrder(300), "9202cd012c"),
+    (Tick(), "9103"),
+]
+
+EVENTS: list[tuple[Event, str]] = [
+    (OrderAccepted(1), "920101"),
+    (
+        Trade(1, 2, 3, Side.BID, 4, 5, "m", "t", 6, 7, 8, 9),
+        "9d02010203a36269640405a16da17406070809",
+    ),
+    (OrderCanceled(1, 2, StateReason.USER_REQUEST), "94030102ac757365725f72657175657374"),
+    (OrderExpired(1, 2), "93040102"),
+    (CommandRefused("x"), "9205a178"),
+]
+
+RECORD = OrderRecord(
+    "PETR4",
+    *(1, 2, 3, "b", "d"),
+    Side.BID,
+    OrderType.LIMIT,
+    *(10, 5, 2, 30),
+    OrderState.PARTIALLY_FILLED,
+    StateReason.NONE,
+    *(9, 4, 2),
+)
+
+
+@pytest.mark.parametrize(("command", "golden"), GOLDEN_COMMANDS)
+def test_commands_keep_their_bytes(command: Command, golden: str) -> None:
+    assert codec.encode(command).hex() == golden
+    assert codec.decode_command(bytes.fromhex(golden)) == command
+
+
+@pytest.mark.parametrize(("event", "golden"), EVENTS)
+def test_events_keep_their_bytes(event: Event, golden: str) -> None:
+    assert codec.encode(event).hex() == golden
+
+
+def test_records_keep_their_bytes() -> None:
+    golden = (
+        "dc0011a55045545234010203a162a164a3626964a56c696d69740a05021e"
+        "b07061727469616c6c795f66696c6c6564a0090402"
+    )
+    assert codec.encode(RECORD).hex() == golden
+    assert codec.decode_order(bytes.fromhex(golden)) == RECORD
+    fill = FillRecord(1, 2, 3, "b", 4)
+    assert codec.encode(fill).hex() == "95010203a16204"
+    assert codec.decode_fill(codec.encode(fill)) == fill
+
+
+def test_a_batch_survives_the_wire_and_the_chain_is_pinned() -> None:
+    batch = Batch(
+        2,
+        3,
+        [BatchEntry("PETR4", 1, 2, 3, b"\x91\x03", [event for event, _ in EVENTS])],
+        [codec.encode(RECORD)],
+        {"b": -5},
+    )
+    payload = codec.encode(batch)
+    assert codec.decode_batch(payload) == batch
+    assert chain_hash("0" * 64, b"abc") == (
+        "b64374d04ef9c4f39fddb1e0d6be38a0130f6c057fc0f4ee467ea0e18bc758f1"
+    )
+
+
+def test_a_registry_entry_survives_the_wire() -> None:
+    entry = RegistryEntry(
+        [
+            BrokerRegistered("b", "Alice", 1),
+            KeyIssued("b", "hash"),
+            KeysRevoked("b"),
+            EndpointAdded("e", "b", "https://x", "whsec_x"),
+            EndpointDisabled("e"),
+            InstrumentListed("PETR4", 1, 2),
+        ]
+    )
+    assert codec.decode_registry(codec.encode(entry)) == entry
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\xff", b"\x91\x63", b"\x92\x02\xa1x", b"\xc1", b"\x91" * 100_000, b"\x92\x02"],
+)
+def test_what_nobody_wrote_does_not_decode(payload: bytes) -> None:
+    with pytest.raises(codec.DecodeError):
+        codec.decode_command(payload)
