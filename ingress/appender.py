@@ -5,14 +5,24 @@ from typing import NamedTuple
 from protocol import keys
 from protocol.problems import Problem
 from protocol.registry import Instrument
-from runtime.connections import AsyncChannel, Command, NotConnected, RedisError, ResponseError
+from runtime.connections import (
+    AsyncChannel,
+    BusyLoadingError,
+    Command,
+    NotConnected,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
 from runtime.functions import call
 from runtime.http.coalescer import Coalescer
 
 BATCH_MAX = 1000
 
-# What Redis answers when it has refused a call before its first write.
-_REFUSALS = ("OOM", "MISCONF", "LOADING", "READONLY", "MASTERDOWN", "BUSY", "ERR Function not")
+# What Redis answers when it has refused a call before its first write: redis-py has classes for
+# some of these and leaves the others to be told by their text.
+_REFUSALS = (OutOfMemoryError, ReadOnlyError)
+_REFUSAL_TEXTS = ("MISCONF", "BUSY", "Function not found")
 
 
 class Item(NamedTuple):
@@ -56,15 +66,14 @@ class Appender:
         ]
         try:
             replies = await self._channel.pipeline(commands)
-        except NotConnected as error:
+        except (NotConnected, BusyLoadingError) as error:
             return [_unavailable(error)] * len(items)
         except RedisError as error:
             return [_unknown(error)] * len(items)
         results: list[Place | Exception] = [_MISSING] * len(items)
         for places, reply in zip(by_partition.values(), replies, strict=True):
             if isinstance(reply, Exception):
-                refused = isinstance(reply, ResponseError) and str(reply).startswith(_REFUSALS)
-                problem = _unavailable(reply) if refused else _unknown(reply)
+                problem = _unavailable(reply) if _is_refusal(reply) else _unknown(reply)
                 for at in places:
                     results[at] = problem
                 continue
@@ -72,6 +81,10 @@ class Appender:
             for at, sequence in zip(places, reply[1:], strict=True):
                 results[at] = Place(time_ms, sequence)
         return results
+
+
+def _is_refusal(reply: Exception) -> bool:
+    return isinstance(reply, _REFUSALS) or str(reply).startswith(_REFUSAL_TEXTS)
 
 
 _MISSING = AssertionError("a flush left an item without a result")

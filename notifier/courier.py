@@ -87,7 +87,7 @@ class Courier:
         self, endpoint: Endpoint, message_id: str, queued: QueuedMessage, outcome: Outcome
     ) -> None:
         endpoint_id = endpoint.endpoint_id
-        fields = {"endpoint": endpoint_id, "message": message_id, "detail": outcome.detail}
+        fields = {"endpoint": endpoint_id, "message_id": message_id, "detail": outcome.detail}
         match outcome.verdict:
             case "delivered":
                 await self._queues.done(endpoint_id, message_id)

@@ -13,16 +13,25 @@ from hiredis import pack_command
 from redis import BlockingConnectionPool, Redis
 from redis.asyncio.connection import ConnectionPool as AsyncConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 __all__ = [
     "AsyncChannel",
+    "BusyLoadingError",
     "Channel",
     "Command",
     "NotConnected",
+    "OutOfMemoryError",
+    "ReadOnlyError",
     "RedisConnectionError",
     "RedisError",
     "RedisTimeoutError",

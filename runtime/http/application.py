@@ -200,18 +200,17 @@ async def _read_body(headers: Headers, receive: Receive) -> bytes:
     for name, value in headers:
         if name == b"content-length" and (not value.isdigit() or int(value) > BODY_MAX):
             raise _too_large()
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body"):
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
+        part: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(part)
         if size > BODY_MAX:
             raise _too_large()
-    return b"".join(parts)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large() -> Problem:

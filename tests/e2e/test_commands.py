@@ -1,0 +1,128 @@
+"""The ``exchange`` command."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.eventually import eventually
+from tests.running import EXCHANGE, RunningExchange, clean_environment
+
+
+def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*EXCHANGE, *arguments],
+        env=clean_environment(COLUMNS="200", **variables),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
+def test_the_demo_trades_and_balances_twice_in_a_row(exchange: RunningExchange) -> None:
+    for _ in range(2):
+        demo = exchange.run("demo", "--orders", "150")
+        assert demo.returncode == 0, demo.stdout + demo.stderr
+        assert "balances sum to 0" in demo.stdout
+
+
+def test_the_demo_says_when_nothing_answers() -> None:
+    demo = run("demo", "--url", "http://127.0.0.1:9", "--admin-key", "x")
+    assert demo.returncode == 1
+    assert "127.0.0.1:9" in demo.stdout
+
+
+def test_status_shows_partitions_owners_and_workers(exchange: RunningExchange) -> None:
+    status = exchange.run("status")
+    assert status.returncode == 0, status.stdout
+    for word in ("p00", "p15", "matcher-1", "persister-1", "notifier-1", "http-1"):
+        assert word in status.stdout
+
+
+def test_check_finds_what_was_changed_behind_its_back(exchange: RunningExchange) -> None:
+    exchange.run("demo", "--orders", "60")
+    database = exchange.addresses["database_url"]
+
+    def clean() -> bool:
+        return exchange.run("check").returncode == 0
+
+    eventually(clean, 30, "a clean check")
+    with psycopg.connect(database, autocommit=True) as connection:
+        row = connection.execute("SELECT partition, broker_id FROM balances LIMIT 1").fetchone()
+        assert row is not None
+        add = "UPDATE balances SET cash = cash + %s WHERE partition = %s AND broker_id = %s"
+        connection.execute(add, [1, *row])
+        found = exchange.run("check")
+        connection.execute(add, [-1, *row])
+    assert found.returncode == 1
+    assert "balances differ for 1 brokers" in found.stdout
+
+
+def test_check_finds_a_changed_journal(exchange: RunningExchange) -> None:
+    exchange.run("demo", "--orders", "60")
+    database = exchange.addresses["database_url"]
+    eventually(lambda: exchange.run("check").returncode == 0, 30, "a clean check")
+    with psycopg.connect(database, autocommit=True) as connection:
+        row = connection.execute("SELECT partition, number, batch FROM journal LIMIT 1").fetchone()
+        assert row is not None
+        partition, number, batch = row
+        put = "UPDATE journal SET batch = %s WHERE partition = %s AND number = %s"
+        connection.execute(put, [bytes(batch) + b"x", partition, number])
+        found = exchange.run("check")
+        connection.execute(put, [batch, partition, number])
+    assert found.returncode == 1
+    assert f"the hash chain breaks at batch {number}" in found.stdout
+
+
+def test_a_second_exchange_in_the_same_directory_is_refused(exchange: RunningExchange) -> None:
+    second = run("up", "--data", str(exchange.data), "--port", "1")
+    assert second.returncode == 1
+    assert "choose another --data" in second.stderr
+
+
+def test_a_taken_port_is_refused_before_anything_starts(
+    exchange: RunningExchange, tmp_path: Path
+) -> None:
+    second = run("up", "--data", str(tmp_path / "d"), "--port", str(exchange.port))
+    assert second.returncode == 1
+    assert "choose --port" in second.stderr
+
+
+def test_bench_prints_one_json_object() -> None:
+    bench = run("bench", "book", "--json")
+    assert bench.returncode == 0, bench.stderr
+    result = json.loads(bench.stdout)
+    assert result["book"]["operations_per_second"] > 0
+    assert result["book"]["setup"]
+
+
+@pytest.mark.parametrize("worker", ["ingress", "matcher", "persister", "notifier", "readapi"])
+def test_a_misspelled_setting_of_a_worker_is_refused(worker: str) -> None:
+    refused = run("run", worker, **{f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"})
+    assert refused.returncode == 64
+    assert "unknown setting" in refused.stderr
+
+
+def test_an_unknown_worker_is_refused() -> None:
+    assert run("run", "trader").returncode == 2
+
+
+def test_a_worker_without_its_server_ends_and_says_so(tmp_path: Path) -> None:
+    failed = run("run", "matcher", EXCHANGE_REDIS_URL=f"unix://{tmp_path}/none.sock")
+    assert failed.returncode == 1
+    assert "worker failed" in failed.stderr
+
+
+def test_reset_empties_the_exchange_and_it_goes_on(exchange: RunningExchange) -> None:
+    exchange.run("demo", "--orders", "60")
+    with exchange.client() as client:
+        headers = {"authorization": f"Bearer {exchange.addresses['admin_key']}"}
+        assert client.post("/debug/reset", headers=headers).status_code == 204
+        count = client.get("/debug/trade-count", headers=headers).json()
+        assert count == {"trade_count": 0}
+    demo = exchange.run("demo", "--orders", "60")
+    assert demo.returncode == 0, demo.stdout
+    eventually(lambda: exchange.run("check").returncode == 0, 30, "a clean check")

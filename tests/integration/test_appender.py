@@ -1,0 +1,156 @@
+"""Group commit: one flush for many, and a clear answer whatever Redis does."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ingress.appender import Appender
+from protocol import codec, keys
+from protocol.commands import Tick
+from protocol.problems import Problem
+from protocol.registry import Instrument
+from runtime.connections import Channel
+from runtime.embedded import EmbeddedRedis
+from runtime.functions import ensure_loaded
+from runtime.http.coalescer import Coalescer, Overloaded
+from tests.integration.feeding import list_symbol
+
+TICK = codec.encode(Tick())
+
+
+def append_all(url: str, instruments: list[Instrument]) -> list[object]:
+    async def run() -> list[object]:
+        appender = Appender(url, "tests", waiting_max=1000)
+        results = await asyncio.gather(
+            *[appender.append(instrument, TICK) for instrument in instruments],
+            return_exceptions=True,
+        )
+        await appender.close()
+        return list(results)
+
+    return asyncio.run(run())
+
+
+def code_of(result: object) -> str:
+    assert isinstance(result, Problem), result
+    return result.code
+
+
+def test_concurrent_appends_share_a_flush_and_keep_their_order(
+    channel: Channel, redis_url: str
+) -> None:
+    petr, vale = list_symbol(channel, "PETR4", 1), list_symbol(channel, "VALE3", 1)
+    results = append_all(redis_url, [petr, vale, petr, petr, vale])
+    assert [r.sequence for r in results] == [1, 1, 2, 3, 2]  # type: ignore[attr-defined]
+    bells = channel.execute("XLEN", keys.bell(0))
+    assert bells == 1
+
+
+def test_a_full_memory_is_unavailable_and_nothing_is_taken(
+    channel: Channel, redis_url: str
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    channel.execute("CONFIG", "SET", "maxmemory", 1)
+    try:
+        assert [code_of(r) for r in append_all(redis_url, [petr])] == ["unavailable"]
+    finally:
+        channel.execute("CONFIG", "SET", "maxmemory", 0)
+    assert channel.execute("EXISTS", keys.orders(petr.partition, "PETR4")) == 0
+
+
+def test_a_missing_function_is_unavailable(channel: Channel, redis_url: str) -> None:
+    petr = list_symbol(channel, "PETR4")
+    channel.execute("FUNCTION", "FLUSH")
+    assert [code_of(r) for r in append_all(redis_url, [petr])] == ["unavailable"]
+
+
+def test_no_server_is_unavailable(tmp_path: Path) -> None:
+    instrument = Instrument("PETR4", 1, 0)
+    results = append_all(f"unix://{tmp_path}/nothing.sock", [instrument, instrument])
+    assert [code_of(r) for r in results] == ["unavailable", "unavailable"]
+
+
+def test_a_function_that_fails_half_way_is_an_unknown_outcome(
+    channel: Channel, redis_url: str
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    channel.execute("SET", keys.orders(petr.partition, "PETR4"), "not a stream")
+    assert [code_of(r) for r in append_all(redis_url, [petr])] == ["outcome_unknown"]
+
+
+def test_a_server_that_dies_with_the_append_leaves_the_outcome_unknown(short_dir: Path) -> None:
+    data = short_dir / "dying"
+    data.mkdir()
+    server = EmbeddedRedis(data)
+    server.start()
+
+    async def run() -> str:
+        appender = Appender(server.url, "tests", waiting_max=10)
+        channel = Channel(server.url, "tests")
+        channel.execute("CLIENT", "PAUSE", 10_000, "WRITE")
+        task = asyncio.ensure_future(appender.append(Instrument("PETR4", 1, 0), TICK))
+        while not [c for c in _clients(channel) if b"name=tests " in c and b"cmd=fcall" in c]:
+            await asyncio.sleep(0)
+        server.kill()
+        with pytest.raises(Problem) as raised:
+            await task
+        await appender.close()
+        channel.close()
+        return raised.value.code
+
+    loading = Channel(server.url, "loading")
+    ensure_loaded(loading)
+    loading.close()
+    try:
+        assert asyncio.run(run()) == "outcome_unknown"
+    finally:
+        server.kill()
+
+
+def _clients(channel: Channel) -> list[bytes]:
+    listed: bytes = channel.execute("CLIENT", "LIST")
+    return listed.splitlines()
+
+
+def test_a_full_queue_refuses_before_anything_is_taken() -> None:
+    async def run() -> list[int]:
+        flushed: list[int] = []
+
+        async def flush(items: list[int]) -> list[int | Exception]:
+            flushed.extend(items)
+            return list(items)
+
+        coalescer: Coalescer[int, int] = Coalescer(flush, waiting_max=2, batch_max=10)
+        futures = [coalescer.submit(1), coalescer.submit(2)]
+        with pytest.raises(Overloaded):
+            coalescer.submit(3)
+        assert await asyncio.gather(*futures) == [1, 2]
+        return flushed
+
+    assert asyncio.run(run()) == [1, 2]
+
+
+def test_a_canceled_caller_does_not_take_back_what_was_sent() -> None:
+    async def run() -> list[int]:
+        flushed: list[int] = []
+        release = asyncio.Event()
+
+        async def flush(items: list[int]) -> list[int | Exception]:
+            await release.wait()
+            flushed.extend(items)
+            return list(items)
+
+        coalescer: Coalescer[int, int] = Coalescer(flush, waiting_max=9, batch_max=9)
+
+        async def call(number: int) -> int:
+            return await coalescer.submit(number)
+
+        first, second = asyncio.create_task(call(1)), asyncio.create_task(call(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        release.set()
+        assert await second == 2
+        return flushed
+
+    assert asyncio.run(run()) == [1, 2]

@@ -1,0 +1,231 @@
+"""The matcher worker on a real Redis: matching, recovery, ownership, poison."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from matcher.settings import MatcherSettings
+from matcher.worker import MatcherWorker
+from protocol import codec, keys
+from protocol.batches import GENESIS_HASH, chain_hash
+from protocol.commands import Tick
+from protocol.enums import OrderState
+from protocol.records import OrderRecord
+from protocol.registry import Instrument
+from runtime import leases
+from runtime.connections import Channel
+from runtime.errors import Fenced, HistoryMismatch, ServerRefused
+from runtime.settings import load
+from tests.builders import ask, bid, cancel
+from tests.eventually import eventually
+from tests.integration.feeding import append, list_symbol
+
+Start = Callable[..., MatcherWorker]
+
+
+@pytest.fixture
+def start(redis_url: str) -> Iterator[Start]:
+    """Starts matchers by name; those that were not closed are forgotten, as by a kill."""
+
+    def start(instance: str = "m1", **options: object) -> MatcherWorker:
+        settings = load(MatcherSettings, {}, redis_url=redis_url, instance=instance, **options)
+        worker = MatcherWorker(settings)
+        worker.open()
+        return worker
+
+    return start
+
+
+def order(channel: Channel, instrument: Instrument, sequence: int) -> OrderRecord:
+    field = keys.order_field(instrument.number, sequence)
+    partition = instrument.partition
+    stored = channel.execute("HGET", keys.open_orders(partition), field) or channel.execute(
+        "GET", keys.closed_order(partition, field)
+    )
+    return codec.decode_order(stored)
+
+
+def position(channel: Channel, instrument: Instrument) -> bytes | None:
+    value: bytes | None = channel.execute(
+        "HGET", keys.positions(instrument.partition), instrument.symbol
+    )
+    return value
+
+
+def step_until(worker: MatcherWorker, done: Callable[[], bool]) -> None:
+    def step() -> bool:
+        worker.step()
+        return done()
+
+    eventually(step)
+
+
+def test_what_was_appended_before_and_after_the_start_is_matched(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, ask(1000, 10))
+    worker = start()
+    append(channel, petr, bid(1000, 4))
+    step_until(worker, lambda: position(channel, petr) == b"2:1")
+    assert order(channel, petr, 1).open_quantity == 6
+    assert order(channel, petr, 2).state is OrderState.FILLED
+
+
+def test_a_matcher_that_was_killed_continues_where_its_last_commit_was(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, ask(1000, 10), ask(1000, 5), ask(1001, 5), bid(999, 7), cancel(3))
+    killed = start()
+    step_until(killed, lambda: position(channel, petr) == b"5:0")
+    expected = killed.partitions[petr.partition].engine.state_hash()
+    append(channel, petr, bid(1000, 12))
+    again = start()
+    assert again.partitions[petr.partition].engine.state_hash() == expected
+    step_until(again, lambda: position(channel, petr) == b"6:2")
+    assert order(channel, petr, 1).state is OrderState.FILLED
+    assert order(channel, petr, 2).open_quantity == 3
+
+
+def test_the_late_commit_of_a_replaced_matcher_is_fenced_and_harms_nothing(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    paused = start("m1")
+    again = start("m1")  # Takes the leases over: the same instance, a new incarnation.
+    append(channel, petr, ask(1000, 10))
+    with pytest.raises(Fenced):
+        step_until(paused, lambda: False)
+    step_until(again, lambda: position(channel, petr) == b"1:0")
+    assert channel.execute("XLEN", keys.events(petr.partition)) == 1
+
+
+def test_batches_are_chained(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start(pace_ms=0)
+    for number in range(1, 4):
+        append(channel, petr, ask(1000, number))
+        step_until(worker, lambda n=number: position(channel, petr) == b"%d:0" % n)
+    previous = GENESIS_HASH
+    for _, fields in channel.execute("XRANGE", keys.events(petr.partition), "-", "+"):
+        assert fields[1].decode() == chain_hash(previous, fields[3])
+        previous = fields[1].decode()
+    assert channel.execute("HGET", keys.batch(petr.partition), "hash").decode() == previous
+
+
+def test_a_poison_entry_is_dead_lettered_and_the_next_goes_on(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    append(channel, petr, ask(1000, 10), b"\xc1poison", b"\x92\x63\x01", bid(1000, 10))
+    step_until(worker, lambda: position(channel, petr) == b"4:1")
+    letters = channel.execute("XRANGE", keys.dead(petr.partition), "-", "+")
+    assert [fields[3] for _, fields in letters] == [b"2", b"3"]
+    assert letters[0][1][7] == b"\xc1poison"
+
+
+def test_a_gap_in_the_log_stops_the_matcher(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    append(channel, petr, ask(1000, 1), ask(1000, 1), ask(1000, 1))
+    channel.execute("XDEL", keys.orders(petr.partition, "PETR4"), "2-0")
+    with pytest.raises(HistoryMismatch, match="PETR4 jumps from 1 to 3"):
+        step_until(worker, lambda: False)
+
+
+def test_bells_that_were_trimmed_unheard_are_made_up_for(channel: Channel, start: Start) -> None:
+    petr, vale = list_symbol(channel, "PETR4", 1), list_symbol(channel, "VALE3", 1)
+    worker = start(partitions=1)
+    append(channel, petr, ask(1000, 1))
+    append(channel, vale, ask(1000, 1))
+    channel.execute("XTRIM", keys.bell(0), "MAXLEN", "=", 1)
+    step_until(worker, lambda: position(channel, petr) == b"1:0" == position(channel, vale))
+
+
+def test_a_backlog_longer_than_a_batch_is_worked_off(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, *[ask(1000, 1)] * 25)
+    worker = start(batch_max=10)
+    step_until(worker, lambda: position(channel, petr) == b"25:0")
+
+
+def test_an_order_expires_by_a_tick_when_nothing_else_comes(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    seconds, _ = channel.execute("TIME")
+    append(channel, petr, ask(1000, 10, until=int(seconds) * 1000 + 1100))
+    step_until(worker, lambda: position(channel, petr) == b"1:0")
+    step_until(worker, lambda: order(channel, petr, 1).state is OrderState.EXPIRED)
+    entries = channel.execute("XRANGE", keys.orders(petr.partition, "PETR4"), "2-0", "+")
+    assert [fields[3] for _, fields in entries] == [codec.encode(Tick())]
+    assert channel.execute("HGET", keys.books(petr.partition), "PETR4") == b"2||"
+
+
+def test_expiries_are_planned_anew_after_a_restart(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    seconds, _ = channel.execute("TIME")
+    append(channel, petr, ask(1000, 10, until=int(seconds) * 1000 + 1100))
+    killed = start()
+    step_until(killed, lambda: position(channel, petr) == b"1:0")
+    again = start()
+    step_until(again, lambda: order(channel, petr, 1).state is OrderState.EXPIRED)
+
+
+def test_the_first_takes_all_and_a_second_shares(channel: Channel, start: Start) -> None:
+    first = start("m1")
+    assert set(first.partitions) == set(range(16))
+    second = start("m2")
+
+    def step_both() -> bool:
+        first.step()
+        second.step()
+        return len(first.partitions) == len(second.partitions) == 8
+
+    eventually(step_both)
+    assert set(first.partitions) | set(second.partitions) == set(range(16))
+    second.close()
+
+    def takes_back() -> bool:
+        first.step()
+        return len(first.partitions) == 16
+
+    eventually(takes_back)
+
+
+def test_the_partitions_of_a_dead_matcher_are_taken_over_in_under_five_seconds(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    start("dead")
+    heir = start("heir")
+    append(channel, petr, ask(1000, 1))
+
+    def trades() -> bool:
+        heir.step()
+        return position(channel, petr) == b"1:0"
+
+    eventually(trades, 5)
+    assert leases.TTL_MS + leases.TEND_SECONDS * 1000 < 5000
+
+
+def test_a_server_that_could_lose_orders_is_refused(
+    channel: Channel, start: Start, redis_url: str
+) -> None:
+    channel.execute("CONFIG", "SET", "appendfsync", "everysec")
+    try:
+        with pytest.raises(ServerRefused, match="appendfsync always"):
+            start()
+        start(unsafe_redis=True)
+    finally:
+        channel.execute("CONFIG", "SET", "appendfsync", "always")
+
+
+def test_the_price_rule_is_fixed_at_the_founding(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    start("m1", execution_price="seller").close()
+    worker = start("m1", execution_price="maker")
+    append(channel, petr, bid(1050, 1), ask(1000, 1))
+    step_until(worker, lambda: position(channel, petr) == b"2:1")
+    assert channel.execute("LRANGE", keys.prices(petr.partition, "PETR4"), 0, -1) == [b"1000"]

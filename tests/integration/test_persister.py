@@ -1,0 +1,258 @@
+"""The persister on real servers: every row once, whatever is killed when."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from matcher.settings import MatcherSettings
+from matcher.worker import MatcherWorker
+from persister.settings import PersisterSettings
+from persister.worker import PersisterWorker
+from protocol import codec, keys
+from protocol.registry import BrokerRegistered, Instrument, RegistryEntry
+from runtime.connections import Channel
+from runtime.errors import Fenced, HistoryMismatch
+from runtime.functions import call
+from runtime.settings import load
+from tests.builders import ALICE, BOB, ask, bid, cancel
+from tests.eventually import eventually
+from tests.integration.feeding import append, list_symbol
+
+
+class Floor:
+    """A matcher and a persister on one Redis and one database."""
+
+    def __init__(self, channel: Channel, redis_url: str, database_url: str) -> None:
+        self.channel = channel
+        self.redis_url = redis_url
+        self.database_url = database_url
+        self.petr = list_symbol(channel, "PETR4")
+        for broker in (ALICE, BOB):
+            entry = codec.encode(RegistryEntry([BrokerRegistered(broker, broker[-1], 1)]))
+            channel.execute(*call("register", [keys.REGISTRY], [entry]))
+        settings = load(MatcherSettings, {}, redis_url=redis_url, instance="m", pace_ms=0)
+        self.matcher = MatcherWorker(settings)
+        self.matcher.open()
+        self.persisters: list[PersisterWorker] = []
+
+    def persister(self, instance: str = "p", **options: Any) -> PersisterWorker:
+        settings = load(
+            PersisterSettings,
+            {},
+            redis_url=self.redis_url,
+            database_url=self.database_url,
+            instance=instance,
+            pace_ms=0,
+            **options,
+        )
+        worker = PersisterWorker(settings)
+        self.persisters.append(worker)
+        worker.open()
+        return worker
+
+    def trade(self, *commands: Any) -> None:
+        """Append commands and let the matcher commit them, as one batch."""
+        last = append(self.channel, self.petr, *commands)[-1]
+
+        def done() -> bool:
+            self.matcher.step()
+            position = self.channel.execute("HGET", keys.positions(self.petr.partition), "PETR4")
+            return position is not None and int(position.split(b":")[0]) == last
+
+        eventually(done)
+
+    def store(self, worker: PersisterWorker) -> None:
+        """Let the persister catch up."""
+        partition = self.petr.partition
+
+        def done() -> bool:
+            worker.step()
+            stored = int(self.channel.execute("GET", keys.stored(partition)) or 0)
+            return stored == int(self.channel.execute("HGET", keys.batch(partition), "number"))
+
+        eventually(done)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def floor(channel: Channel, redis_url: str, database_url: str) -> Iterator[Floor]:
+    floor = Floor(channel, redis_url, database_url)
+    yield floor
+    for worker in floor.persisters:
+        worker._store.close()  # Not worker.close(): most of them count as killed.
+
+
+def test_orders_trades_balances_and_the_journal_are_stored(floor: Floor) -> None:
+    worker = floor.persister()
+    floor.trade(ask(1000, 1000), bid(1050, 400), ask(None, 5), cancel(1))
+    floor.store(worker)
+    orders = floor.rows(
+        "SELECT sequence, side, price, quantity, open_quantity, filled_notional, state, reason,"
+        " version FROM orders ORDER BY sequence"
+    )
+    assert orders == [
+        (1, "ask", 1000, 1000, 600, 400_000, "canceled", "user_request", 3),
+        (2, "bid", 1050, 400, 0, 400_000, "filled", "", 2),
+        (3, "ask", None, 5, 5, 0, "canceled", "no_liquidity", 2),
+    ]
+    assert floor.rows("SELECT trade_number, price, quantity, taker_side FROM trades") == [
+        (1, 1000, 400, "bid")
+    ]
+    assert floor.rows("SELECT broker_id::text, cash FROM balances ORDER BY 1") == [
+        (ALICE, -400_000),
+        (BOB, 400_000),
+    ]
+    ((number, batch_hash, payload),) = floor.rows("SELECT number, hash, batch FROM journal")
+    assert number == 1
+    assert codec.decode_batch(bytes(payload)).number == 1
+    assert floor.rows(
+        f"SELECT number, hash FROM cursors WHERE name = 'p{floor.petr.partition:02d}'"
+    ) == [(1, batch_hash)]
+    assert floor.rows("SELECT name FROM brokers ORDER BY name") == [("a",), ("b",)]
+
+
+def test_an_order_changed_in_several_batches_of_one_step_is_stored_as_it_ended(
+    floor: Floor,
+) -> None:
+    worker = floor.persister()
+    floor.trade(ask(1000, 10))
+    floor.trade(bid(1000, 3))
+    floor.trade(bid(1000, 4))
+    floor.store(worker)
+    assert floor.rows("SELECT open_quantity, version FROM orders WHERE sequence = 1") == [(3, 3)]
+    floor.trade(bid(1000, 3))
+    floor.store(worker)
+    assert floor.rows("SELECT state, version FROM orders WHERE sequence = 1") == [("filled", 4)]
+
+
+def test_a_kill_between_the_rows_and_the_watermark_doubles_nothing(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = floor.persister()
+    floor.trade(ask(1000, 10), bid(1000, 10))
+    with monkeypatch.context() as patched:
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(killed, "_publish", die)
+        with pytest.raises(KeyboardInterrupt):
+            floor.store(killed)
+    assert floor.channel.execute("GET", keys.stored(floor.petr.partition)) == b"0"
+    again = floor.persister()
+    floor.store(again)
+    assert floor.rows("SELECT count(*) FROM trades") == [(1,)]
+    assert floor.rows("SELECT count(*) FROM journal") == [(1,)]
+    field = keys.order_field(floor.petr.number, 2)
+    assert floor.channel.execute("TTL", keys.closed_order(floor.petr.partition, field)) > 0
+
+
+def test_of_two_persisters_at_one_cursor_one_is_fenced(floor: Floor) -> None:
+    first, second = floor.persister("p1"), floor.persister("p1")
+    floor.trade(ask(1000, 10))
+    floor.store(second)
+    floor.trade(ask(1000, 10))
+    with pytest.raises(Fenced):
+        floor.store(first)
+    assert floor.rows("SELECT count(*) FROM orders") == [(1,)]
+
+
+def test_only_stored_entries_and_notified_events_are_trimmed(floor: Floor) -> None:
+    worker = floor.persister()
+    floor.trade(ask(1000, 10))
+    floor.store(worker)
+    log = keys.orders(floor.petr.partition, "PETR4")
+    events = keys.events(floor.petr.partition)
+
+    def step_until(done: Callable[[], bool]) -> None:
+        def step() -> bool:
+            worker.step()
+            return done()
+
+        eventually(step)
+
+    step_until(lambda: floor.channel.execute("XLEN", log) == 0)
+    assert floor.channel.execute("XLEN", events) == 1
+    floor.channel.execute("SET", keys.notified(floor.petr.partition), 1)
+    step_until(lambda: floor.channel.execute("XLEN", events) == 0)
+    floor.trade(bid(1000, 10))
+    floor.store(worker)
+    assert floor.rows("SELECT count(*) FROM trades") == [(1,)]
+
+
+def test_closed_orders_begin_to_leave_when_they_are_stored(floor: Floor) -> None:
+    worker = floor.persister(closed_seconds=100)
+    floor.trade(ask(1000, 10), bid(1000, 4))
+    partition = floor.petr.partition
+    closed = keys.closed_order(partition, keys.order_field(floor.petr.number, 2))
+    fills = keys.fills(partition, keys.order_field(floor.petr.number, 2))
+    maker_fills = keys.fills(partition, keys.order_field(floor.petr.number, 1))
+    assert floor.channel.execute("TTL", closed) == -1
+    floor.store(worker)
+    assert 0 < floor.channel.execute("TTL", closed) <= 100
+    assert 0 < floor.channel.execute("TTL", fills) <= 100
+    assert floor.channel.execute("TTL", maker_fills) == -1
+
+
+def rewrite_event(floor: Floor, change: Callable[[bytes], bytes]) -> None:
+    """Replace the second batch by a changed one, as a bad disk or a bad operator would."""
+    events = keys.events(floor.petr.partition)
+    ((entry_id, fields),) = floor.channel.execute("XRANGE", events, "2-0", "2-0")
+    floor.channel.execute("XTRIM", events, "MAXLEN", "=", 1)
+    floor.channel.execute("DEL", events)
+    floor.channel.execute("XADD", events, entry_id, "h", fields[1], "b", change(fields[3]))
+
+
+def test_a_changed_batch_breaks_the_chain_and_stops_the_persister(floor: Floor) -> None:
+    worker = floor.persister()
+    floor.trade(ask(1000, 10))
+    floor.store(worker)
+    floor.trade(ask(1000, 12))
+    rewrite_event(floor, lambda payload: payload.replace(b"PETR4", b"PETR3"))
+    with pytest.raises(HistoryMismatch, match=r"batch 2 .* hash chain"):
+        floor.store(worker)
+
+
+def test_a_missing_batch_stops_the_persister(floor: Floor) -> None:
+    worker = floor.persister()
+    floor.trade(ask(1000, 10))
+    floor.trade(ask(1000, 12))
+    floor.channel.execute("XDEL", keys.events(floor.petr.partition), "1-0")
+    with pytest.raises(HistoryMismatch, match=r"batch 1 .* is missing"):
+        floor.store(worker)
+
+
+def test_a_database_that_is_ahead_of_redis_stops_the_persister(floor: Floor) -> None:
+    worker = floor.persister()
+    floor.trade(ask(1000, 10))
+    floor.store(worker)
+    floor.channel.execute("DEL", keys.batch(floor.petr.partition))
+    with pytest.raises(HistoryMismatch, match="Redis has lost commits"):
+        floor.persister()
+
+
+def test_the_database_of_another_exchange_is_refused(floor: Floor) -> None:
+    floor.persister().close()
+    floor.channel.execute("HSET", keys.GENESIS, "history_id", "another")
+    with pytest.raises(HistoryMismatch, match="another"):
+        floor.persister()
+
+
+def instrument_rows(floor: Floor) -> list[Instrument]:
+    return [
+        Instrument(*row) for row in floor.rows("SELECT symbol, number, partition FROM instruments")
+    ]
+
+
+def test_instruments_are_stored_before_their_first_order(floor: Floor) -> None:
+    worker = floor.persister()
+    vale = list_symbol(floor.channel, "VALE3")
+    append(floor.channel, vale, ask(10, 1))
+    floor.trade(ask(1000, 1))
+    floor.store(worker)
+    assert vale in instrument_rows(floor)
