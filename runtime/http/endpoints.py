@@ -83,7 +83,8 @@ class EndpointTable:
 
     def find(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]] | None:
         parts = path.split("/")
-        for pattern, endpoint in self._candidates.get((method, len(parts), parts[1]), ()):
+        first = parts[1] if len(parts) > 1 else ""  # `OPTIONS *` has no slash at all.
+        for pattern, endpoint in self._candidates.get((method, len(parts), first), ()):
             parameters = []
             for wanted, part in zip(pattern, parts, strict=True):
                 if wanted[:1] == "{" and part:
