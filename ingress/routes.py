@@ -33,10 +33,9 @@ class OrderRoutes:
     async def place(self, call: Call) -> Answer:
         """201 once the log has the order on disk."""
         context = self._context
-        authorization = call.header(b"authorization")
-        broker = context.keyring.broker(authorization)
+        broker = context.keyring.broker(call.authorization)
         if broker is None:
-            broker = await context.authenticate(authorization)
+            broker = await context.authenticate(call.authorization)
         symbol, order = parse_order(call.body, broker.broker_id, time.time_ns() // 1_000_000)
         instrument = context.directory.instruments.get(symbol)
         if instrument is None:
@@ -49,7 +48,7 @@ class OrderRoutes:
     async def cancel(self, call: Call) -> Answer:
         """204 when the order is no longer open, 202 when the matcher takes its time."""
         context = self._context
-        broker = await context.authenticate(call.header(b"authorization"))
+        broker = await context.authenticate(call.authorization)
         (order_id,) = call.parameters
         found = await find_order(context, order_id)
         if found is None:

@@ -19,10 +19,11 @@ from protocol.enums import Side
 class Level:
     """All resting orders at one price of one side, first come first."""
 
-    __slots__ = ("count", "first", "last", "price", "quantity", "text")
+    __slots__ = ("count", "first", "key", "last", "price", "quantity", "text")
 
-    def __init__(self, price: int) -> None:
+    def __init__(self, price: int, key: int) -> None:
         self.price = price
+        self.key = key
         self.quantity = 0
         self.count = 0
         self.first: Order | None = None
@@ -81,23 +82,28 @@ class BookSide:
         key = order.price * self.sign
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = Level(order.price)
+            level = self._levels[key] = Level(order.price, key)
             best = self.best
-            if best is None or key < best.price * self.sign:
+            if best is None or key < best.key:
                 self.best = level
         level.append(order)
-        self._touch(key)
+        changed = self.changed_key
+        if changed is None or key < changed:
+            self.changed_key = key
 
     def remove(self, order: Order) -> None:
         level = order.level
         assert level is not None, "only resting orders are removed"
         level.remove(order)
-        key = level.price * self.sign
-        if level.count == 0:
-            del self._levels[key]
+        key = level.key
+        changed = self.changed_key
+        if changed is None or key < changed:
+            self.changed_key = key
+        if not level.count:
+            levels = self._levels
+            del levels[key]
             if level is self.best:
-                self.best = self._levels.peekitem(0)[1] if self._levels else None
-        self._touch(key)
+                self.best = levels.peekitem(0)[1] if levels else None
 
     def fill(self, order: Order, quantity: int) -> None:
         """Take ``quantity`` out of a resting order; a fully filled one leaves the book."""
@@ -110,14 +116,14 @@ class BookSide:
         order.open_quantity -= quantity
         level.quantity -= quantity
         level.text = ""
-        self._touch(level.price * self.sign)
+        changed = self.changed_key
+        if changed is None or level.key < changed:
+            self.changed_key = level.key
 
     def crosses(self, limit: int | None) -> bool:
         """Whether an incoming order of the other side, limited to ``limit``, meets the best."""
         best = self.best
-        if best is None:
-            return False
-        return limit is None or best.price * self.sign <= limit * self.sign
+        return best is not None and (limit is None or best.key <= limit * self.sign)
 
     def levels(self) -> Iterator[Level]:
         return iter(self._levels.values())
@@ -137,11 +143,6 @@ class BookSide:
         """The key of the ``depth``-th level, ``None`` when there are fewer."""
         levels = self._levels
         return levels.keys()[depth - 1] if len(levels) >= depth else None
-
-    def _touch(self, key: int) -> None:
-        changed = self.changed_key
-        if changed is None or key < changed:
-            self.changed_key = key
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -178,10 +179,11 @@ class Book:
             assert best is not None, "it crosses, so there is a best level"
             maker = best.first
             assert maker is not None, "a level in the book has orders"
-            quantity = min(taker.open_quantity, maker.open_quantity)
+            wanted, offered = taker.open_quantity, maker.open_quantity
+            quantity = wanted if wanted < offered else offered
             makers.fill(maker, quantity)
-            taker.open_quantity -= quantity
-            if not maker.open_quantity:
+            taker.open_quantity = wanted - quantity
+            if quantity == offered:
                 del self.orders[maker.sequence]
             yield maker, quantity
 

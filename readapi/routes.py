@@ -28,7 +28,7 @@ class ReadRoutes:
         self._prepared: dict[tuple[str, int], tuple[bytes, bytes]] = {}
 
     async def order(self, call: Call) -> Answer:
-        broker = await self._context.authenticate(call.header(b"authorization"))
+        broker = await self._context.authenticate(call.authorization)
         found = await find_order(self._context, call.parameters[0])
         if found is None:
             raise Problem("order_not_found", "no order has this id")
@@ -37,7 +37,7 @@ class ReadRoutes:
         return Answer(200, order_answer(found.order, found.fills))
 
     async def price(self, call: Call) -> Answer:
-        await self._context.authenticate(call.header(b"authorization"))
+        await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         count = integer_parameter(call.query_string, "trades", TRADES_DEFAULT, PRICE_WINDOW_MAX)
         instrument = self._instrument(symbol)
@@ -49,7 +49,7 @@ class ReadRoutes:
         return Answer(200, price_answer(symbol, cast("list[bytes]", prices)))
 
     async def book(self, call: Call) -> Answer:
-        await self._context.authenticate(call.header(b"authorization"))
+        await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         depth = integer_parameter(call.query_string, "depth", DEPTH_DEFAULT, BOOK_DEPTH_MAX)
         instrument = self._instrument(symbol)
@@ -61,7 +61,7 @@ class ReadRoutes:
 
     async def balance(self, call: Call) -> Answer:
         context = self._context
-        broker = await context.authenticate(call.header(b"authorization"))
+        broker = await context.authenticate(call.authorization)
         cash = await context.read(
             *[
                 ("HGET", keys.balances(partition), broker.broker_id)

@@ -96,13 +96,22 @@ class Application:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        authorization = content_length = request_id = None
         headers: Headers = scope["headers"]
-        request_id = self._request_id(headers)
+        for name, value in headers:  # Once, for all that anybody wants of them.
+            if name == b"authorization":
+                authorization = value
+            elif name == b"content-length":
+                content_length = value
+            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                request_id = value.decode()
+        if request_id is None:
+            request_id = f"{self._id_prefix}-{next(self._counter):x}"
         path: str = scope["path"]
         label = _FALLBACK
         started = time.perf_counter()
         try:
-            body = await _read_body(headers, receive)
+            body = await _read_body(content_length, receive)
             started = time.perf_counter()
             found = self._table.find(scope["method"], path)
             if found is None:
@@ -117,27 +126,19 @@ class Application:
                 return
             endpoint, parameters = found
             label = endpoint.path
-            call = Call(path, headers, scope["query_string"], body, parameters)
+            call = Call(authorization, scope["query_string"], body, parameters)
             answer = await endpoint.handler(call)
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             problem = as_problem(error)
             answer = Answer(
                 problem.status, problem.body(path, request_id), problem.headers, CONTENT_TYPE
             )
-        await send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": [
-                    (b"content-type", answer.content_type),
-                    (b"content-length", b"%d" % len(answer.body)),
-                    (b"x-request-id", request_id.encode()),
-                    *answer.headers,
-                ]
-                if answer.status != 204
-                else [(b"x-request-id", request_id.encode()), *answer.headers],
-            }
-        )
+        answered: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
+        if answer.status != 204:
+            answered.append((b"content-type", answer.content_type))
+            answered.append((b"content-length", b"%d" % len(answer.body)))
+        start = {"type": "http.response.start", "status": answer.status, "headers": answered}
+        await send(start)
         await send({"type": "http.response.body", "body": answer.body})
         self._count(label, answer.status, started)
 
@@ -166,12 +167,6 @@ class Application:
         await self._app(scope, replay, stamp)
         return status
 
-    def _request_id(self, headers: Headers) -> str:
-        for name, value in headers:
-            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                return value.decode()
-        return f"{self._id_prefix}-{next(self._counter):x}"
-
     def _count(self, label: str, status: int, started: float) -> None:
         counter = self._requests.get((label, status))
         if counter is None:
@@ -196,10 +191,11 @@ def as_problem(error: Exception) -> Problem:
             return Problem("internal_error", "the failure was logged under this request_id")
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
-    for name, value in headers:
-        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_MAX):
-            raise _too_large()
+async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
+    if content_length is not None and (
+        not content_length.isdigit() or int(content_length) > BODY_MAX
+    ):
+        raise _too_large()
     parts: list[bytes] = []
     size, more = 0, True
     while more:

@@ -97,6 +97,19 @@ def test_a_level_that_moves_up_into_sight_is_written() -> None:
     assert b"1050" in second
 
 
+def test_a_sweep_beyond_all_visible_levels_is_written() -> None:
+    book = Book()
+    view = BookView(book)
+    for n in range(BOOK_DEPTH_MAX + 10):
+        book.add(Order(n, Side.ASK, 1000 + n, 10))
+    view.refresh(1)
+    for _ in book.match(Order(100, Side.BID, 2000, 10 * (BOOK_DEPTH_MAX + 5) + 1)):
+        pass
+    swept = view.refresh(2)
+    assert swept is not None
+    assert swept.split(b"|")[2].startswith(b"1055,9,1;1056,10,1;")
+
+
 def test_an_engine_restored_from_its_records_has_the_same_state() -> None:
     pit = Pit()
     pit.apply(ask(1000, 10), ask(1000, 5), bid(990, 7), bid(1000, 3, ALICE))
