@@ -185,7 +185,8 @@ def _show(
         where = addresses.url if child.name.startswith("http") else ""
         table.add_row(child.name, str(child.pid), where)
     console.print(table)
-    console.print(f"orders and reads  {addresses.url}  (documentation: {addresses.url}/docs)")
+    console.print(f"orders and reads  {addresses.url}")
+    console.print(f"documentation     {addresses.url}/docs")
     console.print(f"admin key         {addresses.admin_key}", soft_wrap=True)
     console.print(f"logs and data     {installation.data}", soft_wrap=True)
     console.print("Ctrl-C stops it and keeps the data; try `make demo` in another terminal.")

@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,7 +57,8 @@ def create_app(
         await context.close()
 
     endpoints = [endpoint for service in services for endpoint in service.endpoints]
-    api = FastAPI(
+    # Its /docs brings its own script and style, for networks that reach no CDN.
+    api = FastAPIOffline(
         title="mini exchange",
         version="0.1.0",
         lifespan=lifespan,
@@ -121,7 +123,7 @@ class Application:
                     *((k, v) for k, v in headers if k != b"content-type"),
                     (b"content-type", b"application/json"),
                 ]
-                status = await self._fall_back(scope, body, send, request_id)
+                status = await self._fall_back(scope, body, receive, send, request_id)
                 self._count(label, status, started)
                 return
             endpoint, parameters = found
@@ -142,7 +144,9 @@ class Application:
         await send({"type": "http.response.body", "body": answer.body})
         self._count(label, answer.status, started)
 
-    async def _fall_back(self, scope: Scope, body: bytes, send: Send, request_id: str) -> int:
+    async def _fall_back(
+        self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
+    ) -> int:
         """FastAPI, with the body already read and the request id on the answer."""
         delivered = False
         status = 500
@@ -150,7 +154,7 @@ class Application:
         async def replay() -> Message:
             nonlocal delivered
             if delivered:
-                return {"type": "http.disconnect"}
+                return await receive()  # Whoever streams an answer waits here for a disconnect.
             delivered = True
             return {"type": "http.request", "body": body, "more_body": False}
 

@@ -1,5 +1,7 @@
 """Books, prices, balances, health and documentation over HTTP."""
 
+import re
+
 import httpx
 import pytest
 
@@ -133,7 +135,14 @@ def test_metrics_count_requests(exchange: RunningExchange, alice: BrokerClient) 
 
 
 def test_the_documentation_names_every_call(exchange: RunningExchange) -> None:
-    assert httpx.get(f"{exchange.url}/docs", trust_env=False).status_code == 200
+    page = httpx.get(f"{exchange.url}/docs", trust_env=False)
+    assert page.status_code == 200
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert sources
+    for source in sources:  # All of it comes from here, and whole.
+        asset = httpx.get(exchange.url + source, trust_env=False)
+        assert asset.status_code == 200
+        assert len(asset.content) == int(asset.headers["content-length"]) > 0
     document = httpx.get(f"{exchange.url}/openapi.json", trust_env=False).json()
     calls = {(m.upper(), path) for path, item in document["paths"].items() for m in item}
     assert {
