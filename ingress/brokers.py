@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocol import codec, keys
-from protocol.problems import FieldError, Problem, unauthorized
+from protocol.problems import FieldError, Problem
 from protocol.registry import (
     BrokerRegistered,
     EndpointAdded,
@@ -23,7 +23,7 @@ from protocol.registry import (
 )
 from runtime.connections import AsyncChannel, NotConnected, RedisError
 from runtime.functions import call
-from runtime.http.context import Context
+from runtime.http.context import ADMIN_ONLY, Context
 from runtime.keyring import new_api_key
 
 WEBHOOK_SECRET_BYTES = 32
@@ -51,11 +51,6 @@ class IssuedKey(BaseModel):
 def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
     router = APIRouter(tags=["brokers"])
 
-    def require_admin(request: Request) -> None:
-        header = request.headers.get("authorization")
-        if not context.keyring.is_admin(header.encode("latin-1") if header else None):
-            raise unauthorized("admin key")
-
     async def write(events: list[RegistryEvent]) -> None:
         entry = codec.encode(RegistryEntry(events))
         try:
@@ -72,10 +67,15 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
         if broker_id not in context.directory.brokers:
             raise Problem("broker_not_found", "no broker has this id")
 
-    @router.post("/register", status_code=201, response_model_exclude_none=True)
+    @router.post(
+        "/register",
+        status_code=201,
+        response_model_exclude_none=True,
+        openapi_extra=ADMIN_ONLY,
+    )
     async def register(body: RegisterBody, request: Request) -> Registered:
         """Register a broker (admin key). Both secrets are shown this once."""
-        require_admin(request)
+        context.require_admin(request)
         broker_id = str(uuid.uuid4())
         api_key = new_api_key()
         events: list[RegistryEvent] = [
@@ -91,19 +91,19 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
         await write(events)
         return Registered(broker_id=broker_id, api_key=api_key, webhook_secret=secret)
 
-    @router.post("/admin/brokers/{broker_id}/api-key", status_code=201)
+    @router.post("/admin/brokers/{broker_id}/api-key", status_code=201, openapi_extra=ADMIN_ONLY)
     async def rotate_key(broker_id: str, request: Request) -> IssuedKey:
         """Revoke a broker's keys and issue a new one (admin key)."""
-        require_admin(request)
+        context.require_admin(request)
         require_broker(broker_id)
         api_key = new_api_key()
         await write([KeysRevoked(broker_id), KeyIssued(broker_id, hash_key(api_key))])
         return IssuedKey(api_key=api_key)
 
-    @router.delete("/admin/brokers/{broker_id}/api-key", status_code=204)
+    @router.delete("/admin/brokers/{broker_id}/api-key", status_code=204, openapi_extra=ADMIN_ONLY)
     async def revoke_key(broker_id: str, request: Request) -> Response:
         """Revoke all keys of a broker (admin key)."""
-        require_admin(request)
+        context.require_admin(request)
         require_broker(broker_id)
         await write([KeysRevoked(broker_id)])
         return Response(status_code=204)

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from protocol.problems import unauthorized
 from runtime.connections import AsyncChannel
 from runtime.database import sqlalchemy_url
 from runtime.functions import call
-from runtime.http.context import Context
+from runtime.http.context import ADMIN_ONLY, Context
 
 _TRUNCATE = text("TRUNCATE trades, orders, balances, journal")
 _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
@@ -21,12 +20,10 @@ _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
 def debug_router(context: Context, channel: AsyncChannel) -> APIRouter:
     router = APIRouter(prefix="/debug", tags=["debug"])
 
-    @router.post("/reset", status_code=204)
+    @router.post("/reset", status_code=204, openapi_extra=ADMIN_ONLY)
     async def reset(request: Request) -> Response:
         """Forget all orders, trades and balances (admin key)."""
-        header = request.headers.get("authorization")
-        if not context.keyring.is_admin(header.encode("latin-1") if header else None):
-            raise unauthorized("admin key")
+        context.require_admin(request)
         await channel.execute(*call("reset", [], []))
         if context.settings.database_url:
             engine = create_async_engine(sqlalchemy_url(context.settings.database_url))

@@ -1,5 +1,7 @@
 """Ingress as a service: what it offers and how it is put together."""
 
+from fastapi import APIRouter
+
 from ingress.appender import Appender
 from ingress.brokers import brokers_router
 from ingress.debug import debug_router
@@ -26,7 +28,8 @@ def create(context: Context) -> Service:
         await appender.close()
         await channel.close()
 
-    router = brokers_router(context, channel)
+    router = APIRouter()
+    router.include_router(brokers_router(context, channel))
     if settings.is_development:
         router.include_router(debug_router(context, channel))
     return Service(

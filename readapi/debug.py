@@ -5,8 +5,7 @@ from pydantic import BaseModel
 
 from protocol import keys
 from protocol.partitions import all_partitions
-from protocol.problems import unauthorized
-from runtime.http.context import Context
+from runtime.http.context import ADMIN_ONLY, Context
 
 
 class TradeCount(BaseModel):
@@ -16,15 +15,10 @@ class TradeCount(BaseModel):
 def debug_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/debug", tags=["debug"])
 
-    def require_admin(request: Request) -> None:
-        header = request.headers.get("authorization")
-        if not context.keyring.is_admin(header.encode("latin-1") if header else None):
-            raise unauthorized("admin key")
-
-    @router.get("/trade-count")
+    @router.get("/trade-count", openapi_extra=ADMIN_ONLY)
     async def trade_count(request: Request) -> TradeCount:
         """How many trades were committed since the exchange was founded or reset."""
-        require_admin(request)
+        context.require_admin(request)
         replies = await context.read(
             *[
                 ("HVALS", keys.positions(partition))

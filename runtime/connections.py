@@ -164,6 +164,10 @@ class AsyncChannel:
                 raise
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        # Nothing is awaited now, so anything to read is the end: the server went away while the
+        # connection lay idle. Noticing it before sending keeps the outcome known.
+        if self._connection is not None and await self._connection.can_read():
+            await self._drop()
         if self._connection is None:
             try:
                 self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]

@@ -76,7 +76,8 @@ def create_app(
     _document(api, endpoints, schemas)
     api.add_exception_handler(HTTPException, _http_exception)
     api.add_exception_handler(RequestValidationError, _validation_error)
-    api.add_exception_handler(Problem, _problem)
+    for kind in (Problem, Overloaded, RedisError, Exception):
+        api.add_exception_handler(kind, _problem)
     return Application(api, endpoints)
 
 
@@ -148,7 +149,7 @@ class Application:
         self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
     ) -> int:
         """FastAPI, with the body already read and the request id on the answer."""
-        delivered = False
+        delivered = started = False
         status = 500
 
         async def replay() -> Message:
@@ -159,16 +160,22 @@ class Application:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def stamp(message: Message) -> None:
-            nonlocal status
+            nonlocal started, status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                started, status = True, message["status"]
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
                 ]
             await send(message)
 
-        await self._app(scope, replay, stamp)
+        try:
+            await self._app(scope, replay, stamp)
+        except Exception:
+            # Starlette answers what nobody foresaw by `_problem` and raises it again for the log,
+            # where it already is. Without an answer there must be one.
+            if not started:
+                raise
         return status
 
     def _count(self, label: str, status: int, started: float) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 
+from fastapi import Request
+
 from protocol.problems import unauthorized
 from protocol.registry import Broker, Directory, Instrument
 from runtime.archive import Archive
@@ -13,6 +15,10 @@ from runtime.http.coalescer import Coalescer
 from runtime.keyring import Keyring
 from runtime.registry import RegistryReader
 from runtime.settings import Settings
+
+ADMIN_ONLY: dict[str, list[dict[str, list[str]]]] = {
+    "security": [{"key": []}]
+}  # For `openapi_extra` of the calls that need it.
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +92,12 @@ class Context:
         if broker is None:
             raise unauthorized("api key")
         return broker
+
+    def require_admin(self, request: Request) -> None:
+        """Refuse a request of ordinary FastAPI that does not carry the admin key."""
+        header = request.headers.get("authorization")
+        if not self.keyring.is_admin(header.encode("latin-1") if header else None):
+            raise unauthorized("admin key")
 
     async def instrument(self, number: int) -> Instrument | None:
         """The instrument of an order id."""

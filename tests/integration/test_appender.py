@@ -108,6 +108,33 @@ def test_a_server_that_dies_with_the_append_leaves_the_outcome_unknown(short_dir
         server.kill()
 
 
+def test_a_server_that_was_restarted_is_found_again_without_a_failed_append(
+    short_dir: Path,
+) -> None:
+    data = short_dir / "restarted"
+    data.mkdir()
+    server = EmbeddedRedis(data)
+    server.start()
+    loading = Channel(server.url, "loading")
+    ensure_loaded(loading)
+    loading.close()
+
+    async def run() -> list[int]:
+        appender = Appender(server.url, "tests", waiting_max=10)
+        instrument = Instrument("PETR4", 1, 0)
+        first = await appender.append(instrument, TICK)
+        server.kill()
+        server.start()
+        second = await appender.append(instrument, TICK)
+        await appender.close()
+        return [first.sequence, second.sequence]
+
+    try:
+        assert asyncio.run(run()) == [1, 2]
+    finally:
+        server.kill()
+
+
 def _clients(channel: Channel) -> list[bytes]:
     listed: bytes = channel.execute("CLIENT", "LIST")
     return listed.splitlines()

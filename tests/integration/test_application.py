@@ -1,0 +1,73 @@
+"""The HTTP application when its servers fail: a problem with a code, never a bare 500."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ingress.service import create as create_ingress
+from protocol import codec, keys
+from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
+from readapi.service import create as create_readapi
+from runtime.connections import Channel
+from runtime.embedded import EmbeddedRedis
+from runtime.functions import call, ensure_loaded
+from runtime.http.application import Application, create_app
+from runtime.settings import Settings, load
+from tests.running import bearer, order_body
+
+
+@pytest.fixture
+def dying_redis(short_dir: Path) -> Iterator[EmbeddedRedis]:
+    data = short_dir / "app"
+    data.mkdir(exist_ok=True)
+    server = EmbeddedRedis(data)
+    server.start()
+    channel = Channel(server.url, "tests")
+    ensure_loaded(channel)
+    entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
+    channel.execute(*call("register", [keys.REGISTRY], [codec.encode(entry)]))
+    channel.close()
+    yield server
+    server.kill()
+
+
+async def ask_all(application: Application, server: EmbeddedRedis) -> dict[str, httpx.Response]:
+    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    async with (
+        application.api.router.lifespan_context(application.api),
+        httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+    ):
+        key, admin = bearer("xk_key"), bearer("ak")
+        order = order_body(price=10)
+        alive = await client.post("/orders", json=order, headers=key)
+        assert alive.status_code == 201, alive.text
+        order_id = alive.json()["order_id"]
+        server.kill()
+        return {
+            "order": await client.post("/orders", json=order, headers=key),
+            "new symbol": await client.post("/orders", json=order | {"symbol": "NEW"}, headers=key),
+            "cancel": await client.post(f"/orders/{order_id}/cancel", headers=key),
+            "status": await client.get(f"/orders/{order_id}", headers=key),
+            "book": await client.get("/stocks/PETR4/book", headers=key),
+            "balance": await client.get("/balance", headers=key),
+            "unknown key": await client.get("/balance", headers=bearer("xk_other")),
+            "register": await client.post("/register", json={"name": "n"}, headers=admin),
+            "reset": await client.post("/debug/reset", headers=admin),
+        }
+
+
+def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis) -> None:
+    settings = load(
+        Settings, {}, redis_url=dying_redis.url, admin_key="ak", env="development", instance="t"
+    )
+    application = create_app(settings, [create_ingress, create_readapi])
+    answers = asyncio.run(ask_all(application, dying_redis))
+    for what, answer in answers.items():
+        assert answer.status_code == 503, f"{what}: {answer.text}"
+        # The first one may be on its way before the end of the connection is noticed.
+        codes = {"unavailable", "outcome_unknown"} if what == "order" else {"unavailable"}
+        assert answer.json()["code"] in codes, what
+        assert answer.headers["retry-after"] == "1", what
