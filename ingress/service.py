@@ -30,7 +30,7 @@ def create(context: Context) -> Service:
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
-    if settings.is_development:
+    if context.settings.is_development:
         router.include_router(debug_router(context, channel))
     return Service(
         name="ingress",

@@ -123,8 +123,8 @@ def test_a_server_that_was_restarted_is_found_again_without_a_failed_append(
         appender = Appender(server.url, "tests", waiting_max=10)
         instrument = Instrument("PETR4", 1, 0)
         first = await appender.append(instrument, TICK)
-        server.kill()
-        server.start()
+        await asyncio.to_thread(server.kill)  # So that the loop can see the connection end.
+        await asyncio.to_thread(server.start)
         second = await appender.append(instrument, TICK)
         await appender.close()
         return [first.sequence, second.sequence]
