@@ -17,6 +17,7 @@ class Broker:
     def __init__(self, client: httpx.Client, broker_id: str, api_key: str, name: str) -> None:
         self.broker_id = broker_id
         self.name = name
+        self.api_key = api_key
         self._client = client
         self._headers = {"authorization": f"Bearer {api_key}"}
 

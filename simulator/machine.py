@@ -1,0 +1,87 @@
+"""What the server's processes cost, when they run on this machine."""
+
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """CPU seconds so far and memory now."""
+
+    name: str
+    cpu_seconds: float
+    rss_bytes: int
+
+
+def server_processes(port: int) -> list[psutil.Process]:
+    """The process that listens on ``port``, and its family: what its supervisor runs besides."""
+    for process in psutil.process_iter():
+        try:
+            listens = any(
+                c.status == psutil.CONN_LISTEN and c.laddr.port == port
+                for c in process.net_connections(kind="tcp")
+            )
+            if listens:
+                return _family(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    return []
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    parent = process.parent()
+    if parent is None or not _is_supervisor(parent):
+        return [process, *process.children(recursive=True)]
+    return list(parent.children(recursive=True))
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    command = process.cmdline()
+    return "up" in command or any("compare" in part for part in command)
+
+
+def use(processes: list[psutil.Process]) -> dict[int, ProcessUse]:
+    found = {}
+    for process in processes:
+        try:
+            times = process.cpu_times()
+            found[process.pid] = ProcessUse(
+                _name(process), times.user + times.system, process.memory_info().rss
+            )
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _name(process: psutil.Process) -> str:
+    """``matcher-1`` for a worker, else the name of the program."""
+    try:
+        instance = process.environ().get("EXCHANGE_INSTANCE")
+    except psutil.AccessDenied:
+        instance = None
+    if instance and "run" in process.cmdline():
+        return instance
+    return process.name()
+
+
+def costs(
+    before: dict[int, ProcessUse], after: dict[int, ProcessUse], requests: int, seconds: float
+) -> list[dict[str, object]]:
+    """Per process name: CPU per request, share of a core, memory at the end."""
+    rows: dict[str, list[float]] = {}
+    for pid, now in after.items():
+        earlier = before.get(pid)
+        spent = now.cpu_seconds - (earlier.cpu_seconds if earlier else 0.0)
+        row = rows.setdefault(now.name, [0.0, 0.0])
+        row[0] += spent
+        row[1] += now.rss_bytes
+    return [
+        {
+            "process": name,
+            "cpu_microseconds_per_request": round(spent / max(1, requests) * 1e6, 1),
+            "cores": round(spent / seconds, 3),
+            "rss_mib": round(memory / 2**20, 1),
+        }
+        for name, (spent, memory) in sorted(rows.items(), key=lambda row: -row[1][0])
+    ]

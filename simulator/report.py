@@ -1,0 +1,83 @@
+"""The report on the terminal and as JSON."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_COLUMNS = ("p50", "p90", "p99", "p999", "max")
+
+
+def show(console: Console, report: dict[str, Any]) -> None:
+    console.print(_latencies(report["latency_ms"] | report["latency_ms_by_kind"]))
+    if report.get("order_to_trade_ms"):
+        console.print(_latencies({"accepted → trade visible": report["order_to_trade_ms"]}))
+    if report["server"]:
+        console.print(_server(report["server"]))
+    console.print(_summary(report))
+    console.print(_checks(report))
+
+
+def _latencies(latency: dict[str, dict[str, float]]) -> Table:
+    table = Table(title="latency, ms from the scheduled time", title_justify="left")
+    table.add_column("")
+    for name in _COLUMNS:
+        table.add_column(name.replace("p999", "p99.9"), justify="right")
+    for kind, values in latency.items():
+        table.add_row(kind, *[f"{values[name]:,.2f}" for name in _COLUMNS])
+    return table
+
+
+def _server(processes: list[dict[str, Any]]) -> Table:
+    table = Table(title="the server's processes", title_justify="left")
+    table.add_column("process")
+    for name in ("CPU µs/request", "cores", "MiB"):
+        table.add_column(name, justify="right")
+    for row in processes:
+        table.add_row(
+            row["process"],
+            f"{row['cpu_microseconds_per_request']:.1f}",
+            f"{row['cores']:.2f}",
+            f"{row['rss_mib']:.0f}",
+        )
+    total = sum(row["cpu_microseconds_per_request"] for row in processes)
+    cores = sum(row["cores"] for row in processes)
+    table.add_row("all", f"{total:.1f}", f"{cores:.2f}", "", style="bold")
+    return table
+
+
+def _summary(report: dict[str, Any]) -> Table:
+    driver = report["driver"]
+    table = Table(title="the run", title_justify="left", show_header=False)
+    table.add_column("")
+    table.add_column("", justify="right")
+    rows = {
+        "scale, % of B3": f"{report['scale']:g}",
+        "requests": f"{report['requests']:,}",
+        "answered as asked, per second": f"{report['throughput_per_second']:,}",
+        "errors": f"{report['errors']:,}",
+        "refused (429, 503)": f"{report['refused']:,}",
+        "driver late, ms: mean, most": (
+            f"{report['driver_late_ms_mean']:.2f}, {report['driver_late_ms_max']:.1f}"
+        ),
+        "driver's own ceiling, requests/s": f"{driver['ceiling_requests_per_second']:,}",
+        "driver's head-room": f"{driver['head_room']:.1f} times",
+        "driver's CPU µs/request": f"{driver['cpu_microseconds_per_request']:.1f}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for what, count in report["error_kinds"].items():
+        table.add_row(f"[red]{what}[/red]", f"{count:,}")
+    if driver["late"]:
+        table.add_row("[red]the driver was late: not the server's doing[/red]", "")
+    return table
+
+
+def _checks(report: dict[str, Any]) -> Table:
+    table = Table(title="checks", title_justify="left", show_header=False)
+    table.add_column("")
+    table.add_column("")
+    for name, passed in report["checks"].items():
+        mark = "[green]✓[/green]" if passed else f"[red]✗ {report['check_remarks'][name]}[/red]"
+        table.add_row(name.replace("_", " "), mark)
+    return table

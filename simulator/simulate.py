@@ -1,0 +1,315 @@
+"""``exchange simulate``: B3's load against any exchange with this API, and an honest report."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from simulator import ceiling, machine, page, report
+from simulator.broker import Broker, CallFailed, connect
+from simulator.checks import Checks, check_all
+from simulator.fleet import Assignment, DriverFailed, Outcome, run_fleet
+from simulator.flow import Participants, base_prices
+from simulator.market import Load
+from simulator.probe import TradeProbe
+from simulator.samples import GROUPS, Samples, percentiles
+from simulator.tickers import symbols
+
+TOP_SYMBOLS = 20
+LATE_MS_MAX = 50.0  # A driver that was later than this at any time makes the figures doubtful.
+CAPACITY_STEP = 1.5
+CAPACITY_START = 25.0
+CAPACITY_SCALE_MAX = 5_000.0
+P99_MS_MAX = 100.0
+ERROR_SHARE_MAX = 0.001
+_BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The exchange that is judged."""
+
+    url: str
+    admin_key: str
+    database_url: str = ""
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.url).port or 80
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    scale: float
+    seconds: float
+    seed: int
+    processes: int
+
+
+def simulate(
+    url: str = typer.Option(
+        "http://127.0.0.1:8000", envvar="EXCHANGE_URL", help="Where the exchange answers."
+    ),
+    admin_key: str = typer.Option(
+        ..., envvar="EXCHANGE_ADMIN_KEY", help="Known by itself when `exchange up` runs here."
+    ),
+    database_url: str = typer.Option(
+        "", envvar="EXCHANGE_DATABASE_URL", help="To count the trades in PostgreSQL as well."
+    ),
+    scale: float = typer.Option(100.0, min=1.0, max=CAPACITY_SCALE_MAX, help="Percent of B3."),
+    duration: float = typer.Option(60.0, min=1.0, max=3600.0, help="Seconds."),
+    seed: int = typer.Option(42, help="The same seed sends the same flow."),
+    processes: int = typer.Option(1, min=1, max=16, help="Driver processes."),
+    report_dir: Path = typer.Option(None, "--report", help="Write report.html and report.json."),
+    json_file: Path = typer.Option(None, "--json", help="Write the figures as one JSON object."),
+    find_capacity: bool = typer.Option(
+        False, "--find-capacity", help="Raise the load until it is too much."
+    ),
+) -> None:
+    """Replay B3's load, open loop, and report what was seen. Exit code 1 when a check failed."""
+    console = Console()
+    target = Target(url, admin_key, database_url)
+    try:
+        own = ceiling.measure()
+        plan = Plan(scale, duration, seed, processes)
+        if find_capacity:
+            steps, result = search_capacity(console, target, plan, own)
+            result["capacity"] = steps
+            console.print(f"[bold]sustained: {sustained(steps):g} % of B3[/bold]")
+        else:
+            result = run(console, target, plan, own)
+            report.show(console, result)
+    except (httpx.TransportError, CallFailed, DriverFailed) as error:
+        console.print(f"[red]{url}:[/red] {error}", highlight=False)
+        raise typer.Exit(1) from error
+    if report_dir is not None:
+        report_dir.mkdir(parents=True, exist_ok=True)
+        (report_dir / "report.html").write_text(page.render(result), encoding="utf-8")
+        (report_dir / "report.json").write_text(json.dumps(result, indent=1))
+        console.print(f"report: {report_dir / 'report.html'}")
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=1))
+    raise typer.Exit(0 if all(result["checks"].values()) else 1)
+
+
+def run(
+    console: Console, target: Target, plan: Plan, own: ceiling.Ceiling, checked: bool = True
+) -> dict[str, Any]:
+    """One run: register, open the market, drive, check, and sum up."""
+    load = Load(plan.scale)
+    mark = _run_mark()
+    names = symbols(load.symbols, mark)
+    with connect(target.url) as client:
+        brokers = [
+            Broker.register(client, target.admin_key, f"broker {n} of {mark}")
+            for n in range(load.brokers + 2)
+        ]
+        assignment = Assignment(
+            target.host,
+            target.port,
+            Participants(
+                f"{target.host}:{target.port}",
+                names,
+                [broker.api_key for broker in brokers[: load.brokers]],
+                base_prices(plan.seed, load.symbols),
+            ),
+            load,
+            plan.seconds,
+            plan.seed,
+            plan.processes,
+        )
+        watched = machine.server_processes(target.port)
+        probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE.{mark}")
+        outcome, server = _drive(console, assignment, watched, probe)
+        order_ids = outcome.order_ids
+        checks = Checks({}, {})
+        if checked:
+            with console.status("checking: every acknowledged order, balances, books, trades"):
+                checks = check_all(
+                    target.url,
+                    assignment.participants.api_keys,
+                    names,
+                    order_ids,
+                    target.database_url,
+                )
+    return _report(target, plan, own, outcome, server, probe, checks)
+
+
+def _drive(
+    console: Console, assignment: Assignment, watched: list[Any], probe: TradeProbe
+) -> tuple[Outcome, list[dict[str, Any]]]:
+    expected = assignment.load.requests_per_second * assignment.seconds
+    before: dict[int, machine.ProcessUse] = {}
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    )
+    with progress:
+        task = progress.add_task("opening the market", total=expected)
+
+        def opening(_at: float) -> None:
+            before.update(machine.use(watched))
+            progress.update(task, description=f"{assignment.load.scale:g} % of B3")
+
+        def sent(count: int) -> None:
+            progress.update(task, completed=count)
+
+        with probe:
+            outcome = run_fleet(assignment, sent, opening)
+        elapsed = time.time() - outcome.opened_at
+        after = machine.use(watched)
+        progress.update(task, completed=expected)
+    server = machine.costs(before, after, len(outcome.samples), elapsed)
+    return outcome, server
+
+
+def _report(
+    target: Target,
+    plan: Plan,
+    own: ceiling.Ceiling,
+    outcome: Outcome,
+    server: list[dict[str, Any]],
+    probe: TradeProbe,
+    checks: Checks,
+) -> dict[str, Any]:
+    samples = outcome.samples
+    load = Load(plan.scale)
+    head_room = own.requests_per_second * plan.processes / load.requests_per_second
+    return {
+        "url": target.url,
+        "started_at": datetime.fromtimestamp(outcome.opened_at, UTC).isoformat(timespec="seconds"),
+        "scale": plan.scale,
+        "duration_seconds": plan.seconds,
+        "seed": plan.seed,
+        "processes": plan.processes,
+        **samples.summary(plan.seconds),
+        "order_to_trade_ms": probe.summary(),
+        "driver": {
+            "ceiling_requests_per_second": round(own.requests_per_second * plan.processes),
+            "head_room": round(head_room, 2),
+            "cpu_microseconds_per_request": round(
+                outcome.cpu_seconds / max(1, len(samples)) * 1e6, 1
+            ),
+            "late": samples.late_ms_max > LATE_MS_MAX,
+        },
+        "server": server,
+        "checks": checks.results,
+        "check_remarks": checks.remarks,
+        "series": _series(samples, int(plan.seconds)),
+        "distribution": _distribution(samples),
+        "top_symbols": _top_symbols(outcome),
+    }
+
+
+def _series(samples: Samples, seconds: int) -> dict[str, list[float]]:
+    rows = samples.by_second(max(1, seconds))
+    series: dict[str, list[float]] = {"second": list(range(len(rows)))}
+    for name in ("p50", "p90", "p99", "max"):
+        series[name] = [percentiles(latencies)[name] for latencies, _, _ in rows]
+    series["answered"] = [len(latencies) for latencies, _, _ in rows]
+    series["errors"] = [errors for _, errors, _ in rows]
+    series["refused"] = [refused for _, _, refused in rows]
+    return series
+
+
+def _distribution(samples: Samples) -> dict[str, list[list[float]]]:
+    """Per group, points ``[1 / (1 - percentile), ms]``, which a logarithmic axis spreads out."""
+    by_kind = samples.by_kind()
+    curves = {}
+    for group, names in GROUPS.items():
+        ordered = sorted(x for name in names for x in by_kind[name])
+        points = []
+        inverse = 1.0
+        while ordered and inverse <= len(ordered):
+            at = min(len(ordered) - 1, int((1 - 1 / inverse) * len(ordered)))
+            points.append([round(inverse, 3), round(ordered[at], 3)])
+            inverse *= 1.15
+        curves[group] = points
+    return curves
+
+
+def _top_symbols(outcome: Outcome) -> list[list[Any]]:
+    return [[name, count] for name, count in Counter(outcome.symbols).most_common(TOP_SYMBOLS)]
+
+
+def search_capacity(
+    console: Console,
+    target: Target,
+    plan: Plan,
+    own: ceiling.Ceiling,
+    prepare: Callable[[], None] = lambda: None,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Raise the load by half until it is too much, then halve the last gap once. Returns the
+    steps and the report of the highest sustained one."""
+    steps: list[dict[str, Any]] = []
+    best: dict[str, Any] | None = None
+    scale, last_good = CAPACITY_START, 0.0
+    refined = False
+    while scale <= CAPACITY_SCALE_MAX:
+        prepare()
+        result = run(console, target, Plan(scale, plan.seconds, plan.seed, plan.processes), own)
+        why = too_much(result)
+        steps.append(
+            {
+                "scale": scale,
+                "sustained": not why,
+                "why": why or "sustained",
+                "p99_ms": result["latency_ms"]["overall"]["p99"],
+                "throughput_per_second": result["throughput_per_second"],
+            }
+        )
+        console.print(
+            f"{scale:g} %: p99 {steps[-1]['p99_ms']:.1f} ms, {why or 'sustained'}", highlight=False
+        )
+        if not why:
+            last_good, best = scale, result
+            if refined:
+                break
+            scale = round(scale * CAPACITY_STEP)
+        elif refined or not last_good:
+            best = best or result
+            break
+        else:
+            refined = True
+            scale = round((last_good + scale) / 2)
+    assert best is not None, "there was at least one step"
+    return sorted(steps, key=lambda step: float(step["scale"])), best
+
+
+def sustained(steps: list[dict[str, Any]]) -> float:
+    return max((step["scale"] for step in steps if step["sustained"]), default=0.0)
+
+
+def too_much(result: dict[str, Any]) -> str:
+    """Why a step was not sustained, empty when it was."""
+    p99 = result["latency_ms"]["overall"]["p99"]
+    share = (result["errors"] + result["refused"]) / max(1, result["requests"])
+    if p99 > P99_MS_MAX:
+        return f"p99 {p99:.0f} ms"
+    if share > ERROR_SHARE_MAX:
+        return f"{share:.2%} errors or refusals"
+    if result["driver"]["late"]:
+        return f"the driver was {result['driver_late_ms_max']:.0f} ms late"
+    return ""
+
+
+def _run_mark() -> str:
+    """Four characters that tell this run's symbols from those of others."""
+    number, text = time.time_ns() // 10**8, ""
+    for _ in range(4):
+        number, digit = divmod(number, 36)
+        text = _BASE36[digit] + text
+    return text
