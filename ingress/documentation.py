@@ -33,18 +33,18 @@ PLACE: dict[str, Any] = {
     ),
 }
 
+_ORDER_ID = {
+    "name": "order_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "format": "uuid"},
+}
+
 CANCEL: dict[str, Any] = {
     "summary": "Cancel an order",
     "tags": ["orders"],
     "security": _SECURITY,
-    "parameters": [
-        {
-            "name": "order_id",
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "format": "uuid"},
-        }
-    ],
+    "parameters": [_ORDER_ID],
     "responses": _responses(
         {
             "204": {"description": "The order is no longer open"},
@@ -54,5 +54,35 @@ CANCEL: dict[str, Any] = {
             },
         },
         *(401, 403, 404, 503),
+    ),
+}
+
+AMEND: dict[str, Any] = {
+    "summary": "Amend an order",
+    "description": "Priority is kept only when the price stays and the quantity goes down.",
+    "tags": ["orders"],
+    "security": _SECURITY,
+    "parameters": [
+        _ORDER_ID,
+        {
+            "name": "If-Match",
+            "in": "header",
+            "description": 'Amend only this version of the order, as `"3"`',
+            "schema": {"type": "string"},
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AmendBody"}}},
+    },
+    "responses": _responses(
+        {
+            "200": {
+                "description": "The changed order",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
+            "202": CANCEL["responses"]["202"],
+        },
+        *(401, 403, 404, 409, 412, 422, 503),
     ),
 }

@@ -2,12 +2,12 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from protocol import ids
-from protocol.commands import PlaceOrder
+from protocol.commands import AmendOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.problems import FieldError, Problem
 from protocol.units import (
@@ -33,19 +33,26 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
     valid_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
-_decoder = msgspec.json.Decoder(OrderBody)
+class AmendBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``PATCH /orders/{id}``; what is absent stays as it is."""
+
+    price: Annotated[int, msgspec.Meta(ge=1, le=PRICE_MAX)] | None = None
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)] | None = None
+    valid_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+T = TypeVar("T")
+
+_order_decoder = msgspec.json.Decoder(OrderBody)
+_amend_decoder = msgspec.json.Decoder(AmendBody)
 _MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_VERSION = re.compile(rb'"([0-9]{1,9})"')
 _FIELD = re.compile(r"(?P<kind>missing required|contains unknown) field `(?P<name>[^`]*)`")
 
 
 def parse_order(body: bytes, broker_id: str, now_ms: int) -> tuple[str, PlaceOrder]:
     """The symbol and the command of a body; raises a 422 :class:`Problem`."""
-    try:
-        order = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem("malformed_json", f"the body must be one JSON object: {error}") from error
+    order = _decode(_order_decoder, body)
     valid_until_ms = None
     if order.order_type is OrderType.LIMIT:
         if order.price is None:
@@ -66,6 +73,41 @@ def parse_order(body: bytes, broker_id: str, now_ms: int) -> tuple[str, PlaceOrd
         order.quantity,
         valid_until_ms,
     )
+
+
+def parse_amendment(
+    body: bytes, order_sequence: int, if_match: bytes | None, now_ms: int
+) -> AmendOrder:
+    """The command of a ``PATCH``; raises a 422 :class:`Problem`."""
+    amendment = _decode(_amend_decoder, body)
+    if amendment == AmendBody():
+        raise Problem("nothing_to_amend", "name price, quantity or valid_until")
+    valid_until_ms = None
+    if amendment.valid_until is not None:
+        valid_until_ms = _valid_until(amendment.valid_until, now_ms)
+    return AmendOrder(
+        order_sequence,
+        amendment.price,
+        amendment.quantity,
+        valid_until_ms,
+        None if if_match is None else _version(if_match),
+    )
+
+
+def _version(if_match: bytes) -> int:
+    match = _VERSION.fullmatch(if_match)
+    if match is None:
+        raise Problem("invalid_if_match", 'send the version in double quotes, as "3"')
+    return int(match[1])
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem("malformed_json", f"the body must be one JSON object: {error}") from error
 
 
 def _valid_until(moment: datetime, now_ms: int) -> int:
@@ -120,6 +162,6 @@ def order_id(time_ms: int, instrument_number: int, sequence: int) -> str:
 def schemas() -> dict[str, Any]:
     """OpenAPI components of the bodies."""
     _, components = msgspec.json.schema_components(
-        [OrderBody], ref_template="#/components/schemas/{name}"
+        [OrderBody, AmendBody], ref_template="#/components/schemas/{name}"
     )
     return components

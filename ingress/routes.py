@@ -1,18 +1,21 @@
-"""``POST /orders`` and ``POST /orders/{id}/cancel``."""
+"""Orders: place, amend, cancel."""
 
 import time
 
 from ingress.appender import Appender
 from ingress.decisions import wait_until_decided
-from ingress.intake import accepted, parse_order
+from ingress.intake import accepted, parse_amendment, parse_order
 from ingress.listing import list_symbol
 from protocol import codec, ids
-from protocol.commands import CancelOrder
+from protocol.commands import AmendOrder, CancelOrder
+from protocol.enums import OrderState
 from protocol.problems import Problem
+from protocol.records import OrderRecord
+from protocol.registry import Instrument
 from runtime.connections import AsyncChannel
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.orders import find_order
+from runtime.http.orders import find_order, order_answer
 
 
 class OrderRoutes:
@@ -23,12 +26,12 @@ class OrderRoutes:
         context: Context,
         appender: Appender,
         channel: AsyncChannel,
-        cancel_wait_seconds: float,
+        decision_wait_seconds: float,
     ) -> None:
         self._context = context
         self._appender = appender
         self._channel = channel
-        self._cancel_wait_seconds = cancel_wait_seconds
+        self._decision_wait_seconds = decision_wait_seconds
 
     async def place(self, call: Call) -> Answer:
         """201 once the log has the order on disk."""
@@ -47,26 +50,64 @@ class OrderRoutes:
 
     async def cancel(self, call: Call) -> Answer:
         """204 when the order is no longer open, 202 when the matcher takes its time."""
-        context = self._context
-        broker = await context.authenticate(call.authorization)
-        (order_id,) = call.parameters
-        found = await find_order(context, order_id)
-        if found is None:
-            raise Problem("order_not_found", "no order has this id")
-        order = found.order
-        if order.broker_id != broker.broker_id:
-            raise Problem("forbidden", "the order is another broker's")
+        order = await self._own_order(call)
         if not order.state.is_open:
             return Answer(204)
-        instrument = context.directory.instruments[order.symbol]
-        place = await self._appender.append(instrument, codec.encode(CancelOrder(order.sequence)))
-        decided = await wait_until_decided(
-            context, instrument, place.sequence, self._cancel_wait_seconds
-        )
-        if decided:
+        instrument = self._context.directory.instruments[order.symbol]
+        command = codec.encode(CancelOrder(order.sequence))
+        place = await self._appender.append(instrument, command)
+        if await self._decided(instrument, place.sequence):
             return Answer(204)
-        return Answer(
-            202,
-            b'{"detail":"the cancel is in the log; the matcher has not reached it yet"}',
-            ((b"location", b"/orders/" + order_id.encode()),),
+        return _in_the_log(order, "cancel")
+
+    async def amend(self, call: Call) -> Answer:
+        """200 with the changed order, 409 or 412 when it stays untouched, 202 when the matcher
+        takes its time."""
+        order = await self._own_order(call)
+        now_ms = time.time_ns() // 1_000_000
+        command = parse_amendment(call.body, order.sequence, call.header(b"if-match"), now_ms)
+        _refuse_in_vain(order, command)
+        instrument = self._context.directory.instruments[order.symbol]
+        place = await self._appender.append(instrument, codec.encode(command))
+        if not await self._decided(instrument, place.sequence):
+            return _in_the_log(order, "amendment")
+        found = await find_order(self._context, order.order_id)
+        assert found is not None, "it was there before"
+        if found.order.amended_sequence < place.sequence:
+            _refuse_in_vain(found.order, command)  # The order has changed on the way.
+            raise Problem("order_not_open", "the order changed before the amendment reached it")
+        version = b'"%d"' % found.order.version
+        return Answer(200, order_answer(found.order, found.fills), ((b"etag", version),))
+
+    async def _own_order(self, call: Call) -> OrderRecord:
+        broker = await self._context.authenticate(call.authorization)
+        found = await find_order(self._context, call.parameters[0])
+        if found is None:
+            raise Problem("order_not_found", "no order has this id")
+        if found.order.broker_id != broker.broker_id:
+            raise Problem("forbidden", "the order is another broker's")
+        return found.order
+
+    async def _decided(self, instrument: Instrument, sequence: int) -> bool:
+        return await wait_until_decided(
+            self._context, instrument, sequence, self._decision_wait_seconds
         )
+
+
+def _in_the_log(order: OrderRecord, what: str) -> Answer:
+    return Answer(
+        202,
+        b'{"detail":"the %s is in the log; the matcher has not reached it yet"}' % what.encode(),
+        ((b"location", b"/orders/" + order.order_id.encode()),),
+    )
+
+
+def _refuse_in_vain(order: OrderRecord, command: AmendOrder) -> None:
+    """Refuse an amendment that would change nothing, as the engine would."""
+    if not order.state.is_open:
+        raise Problem("order_not_open", f"it is {order.state.value}")
+    expected = command.expected_version
+    if expected is not None and order.state is not OrderState.PENDING and expected != order.version:
+        raise Problem("version_mismatch", f"the order is at version {order.version}")
+    if command.quantity is not None and command.quantity <= order.filled_quantity:
+        raise Problem("quantity_below_filled", f"{order.filled_quantity} are filled already")

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from ingress.appender import Appender
 from ingress.brokers import brokers_router
 from ingress.debug import debug_router
-from ingress.documentation import CANCEL, PLACE
+from ingress.documentation import AMEND, CANCEL, PLACE
 from ingress.intake import schemas
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
@@ -22,7 +22,7 @@ def create(context: Context) -> Service:
     )
     appender = Appender(settings.redis_url, f"log-{settings.instance}", settings.waiting_max)
     channel = AsyncChannel(settings.redis_url, f"registrar-{settings.instance}")
-    routes = OrderRoutes(context, appender, channel, settings.cancel_wait_ms / 1000)
+    routes = OrderRoutes(context, appender, channel, settings.decision_wait_ms / 1000)
 
     async def stop() -> None:
         await appender.close()
@@ -36,6 +36,7 @@ def create(context: Context) -> Service:
         name="ingress",
         endpoints=[
             Endpoint("POST", "/orders", routes.place, PLACE),
+            Endpoint("PATCH", "/orders/{order_id}", routes.amend, AMEND),
             Endpoint("POST", "/orders/{order_id}/cancel", routes.cancel, CANCEL),
         ],
         router=router,

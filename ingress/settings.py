@@ -12,5 +12,5 @@ class IngressSettings(Settings, frozen=True, kw_only=True):
 
     waiting_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5_000
     """Commands that may wait for the log; one more is refused with 503."""
-    cancel_wait_ms: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 2_000
-    """How long a cancel waits for the matcher before it answers 202."""
+    decision_wait_ms: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 2_000
+    """How long a cancel or an amendment waits for the matcher before it answers 202."""

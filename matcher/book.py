@@ -120,6 +120,16 @@ class BookSide:
         if changed is None or level.key < changed:
             self.changed_key = level.key
 
+    def resize(self, order: Order, change: int) -> None:
+        """Note that ``change`` was added to the open quantity of a resting order."""
+        level = order.level
+        assert level is not None, "only resting orders are resized"
+        level.quantity += change
+        level.text = ""
+        changed = self.changed_key
+        if changed is None or level.key < changed:
+            self.changed_key = level.key
+
     def crosses(self, limit: int | None) -> bool:
         """Whether an incoming order of the other side, limited to ``limit``, meets the best."""
         best = self.best
@@ -163,6 +173,9 @@ class Book:
         self.orders[order.sequence] = order
         (self.bids if order.side is Side.BID else self.asks).add(order)
 
+    def resize(self, order: Order, change: int) -> None:
+        (self.bids if order.side is Side.BID else self.asks).resize(order, change)
+
     def remove(self, order: Order) -> None:
         del self.orders[order.sequence]
         (self.bids if order.side is Side.BID else self.asks).remove(order)
@@ -201,8 +214,8 @@ class Book:
                 assert level.quantity == sum(o.open_quantity for o in orders), "wrong quantity"
                 assert all(o.open_quantity > 0 for o in orders), "a filled order rests"
                 assert all(self.orders[o.sequence] is o for o in orders), "an unknown order rests"
-                sequences = [o.sequence for o in orders]
-                assert sequences == sorted(sequences), "time priority lost"
+                turns = [o.priority for o in orders]
+                assert turns == sorted(turns), "time priority lost"
                 seen += len(orders)
         assert seen == len(self.orders), "an order is known but does not rest"
         if self.bids.best is not None and self.asks.best is not None:

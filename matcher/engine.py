@@ -13,12 +13,13 @@ import msgspec
 from matcher.market import Market
 from matcher.order import Order
 from matcher.pricing import execution_price
-from protocol.commands import CancelOrder, Command, PlaceOrder
+from protocol.commands import AmendOrder, CancelOrder, Command, PlaceOrder
 from protocol.enums import ExecutionPrice, OrderState, OrderType, Side, StateReason
 from protocol.events import (
     CommandRefused,
     Event,
     OrderAccepted,
+    OrderAmended,
     OrderCanceled,
     OrderExpired,
     Trade,
@@ -26,6 +27,9 @@ from protocol.events import (
 from protocol.records import OrderRecord
 
 ORDER_NOT_OPEN = "order_not_open"
+QUANTITY_BELOW_FILLED = "quantity_below_filled"
+VERSION_MISMATCH = "version_mismatch"
+VALID_UNTIL_PASSED = "valid_until_passed"
 INVALID_ORDER = "invalid_order"
 
 
@@ -62,6 +66,8 @@ class Engine:
             self._place(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
         elif kind is CancelOrder:
             self._cancel(market, time_ms, command.order_sequence, events)  # type: ignore[union-attr]
+        elif kind is AmendOrder:
+            self._amend(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
         return events
 
     def refuse(self, market: Market, sequence: int, reason: str) -> list[Event]:
@@ -164,6 +170,44 @@ class Engine:
         order.end(OrderState.CANCELED, StateReason.USER_REQUEST, time_ms)
         events.append(OrderCanceled(order_sequence, order.open_quantity, StateReason.USER_REQUEST))
 
+    def _amend(
+        self,
+        market: Market,
+        sequence: int,
+        time_ms: int,
+        command: AmendOrder,
+        events: list[Event],
+    ) -> None:
+        """Priority is kept only when the price stays and the quantity goes down; anything else
+        goes to the back of the queue, and a price that crosses matches at once."""
+        order = market.book.orders.get(command.order_sequence)
+        refusal = _amend_refusal(order, command, time_ms)
+        if order is None or refusal:
+            events.append(CommandRefused(refusal))
+            return
+        assert order.price is not None, "only limit orders rest"
+        price = order.price if command.price is None else command.price
+        quantity = order.quantity if command.quantity is None else command.quantity
+        valid_until_ms = command.valid_until_ms or order.valid_until_ms
+        change = quantity - order.quantity
+        keeps = price == order.price and change < 0
+        if keeps:
+            market.book.resize(order, change)
+        else:
+            market.book.remove(order)
+            order.priority = sequence
+        order.amend(sequence, price, quantity, valid_until_ms, time_ms)
+        market.changed[order.sequence] = order
+        events.append(
+            OrderAmended(order.sequence, price, order.open_quantity, valid_until_ms, keeps)
+        )
+        if keeps:
+            market.expiries.add(order)  # Perhaps under another time; a second entry does no harm.
+            return
+        self._match(market, order, time_ms, events)
+        if order.open_quantity:
+            market.rest(order)
+
     def _expire(self, market: Market, time_ms: int, events: list[Event]) -> None:
         while (order := market.expiries.pop_due(time_ms)) is not None:
             market.book.remove(order)
@@ -179,6 +223,7 @@ class Engine:
         return self._brokers.setdefault(broker_id, broker_id)
 
     def check_invariants(self) -> None:
+        """For tests and recovery."""
         assert sum(self.balances.values()) == 0, "cash was made or lost"
         for market in self.markets.values():
             market.book.check_invariants()
@@ -195,3 +240,16 @@ class Engine:
                 digest.update(encode(order.record(symbol, market.instrument_number)))
         digest.update(encode(sorted((b, cash) for b, cash in self.balances.items() if cash)))
         return digest.hexdigest()
+
+
+def _amend_refusal(order: Order | None, command: AmendOrder, time_ms: int) -> str:
+    """Why an amendment leaves its order untouched, empty when it does not."""
+    if order is None:
+        return ORDER_NOT_OPEN
+    if command.expected_version not in (None, order.version):
+        return VERSION_MISMATCH
+    if command.quantity is not None and command.quantity <= order.quantity - order.open_quantity:
+        return QUANTITY_BELOW_FILLED
+    if command.valid_until_ms is not None and command.valid_until_ms <= time_ms:
+        return VALID_UNTIL_PASSED
+    return ""

@@ -24,14 +24,13 @@ class Expiries:
         heap = self._heap
         heappush(heap, (order.valid_until_ms, order.sequence))
         if len(heap) > 2 * len(self._book.orders) + _SLACK:
-            alive = self._book.orders
-            heap[:] = [entry for entry in heap if entry[1] in alive]
+            heap[:] = [entry for entry in set(heap) if self._alive(entry) is not None]
             heapify(heap)
 
     def next_ms(self) -> int | None:
         """When the next resting order expires."""
-        heap, alive = self._heap, self._book.orders
-        while heap and heap[0][1] not in alive:
+        heap = self._heap
+        while heap and self._alive(heap[0]) is None:
             heappop(heap)
         return heap[0][0] if heap else None
 
@@ -39,7 +38,12 @@ class Expiries:
         """The next order with ``valid_until_ms`` at or before ``time_ms``, else ``None``."""
         heap = self._heap
         while heap and heap[0][0] <= time_ms:
-            order = self._book.orders.get(heappop(heap)[1])
+            order = self._alive(heappop(heap))
             if order is not None:
                 return order
         return None
+
+    def _alive(self, entry: tuple[int, int]) -> Order | None:
+        """The order of an entry, unless it has left the book or was given another time since."""
+        order = self._book.orders.get(entry[1])
+        return order if order is not None and order.valid_until_ms == entry[0] else None

@@ -13,6 +13,7 @@ class Order:
     """A resting or incoming order. ``level`` and its neighbours are ``None`` unless it rests."""
 
     __slots__ = (
+        "amended_sequence",
         "broker_id",
         "created_ms",
         "document_number",
@@ -23,6 +24,7 @@ class Order:
         "order_type",
         "preceding",
         "price",
+        "priority",
         "quantity",
         "reason",
         "sequence",
@@ -46,6 +48,8 @@ class Order:
         valid_until_ms: int | None = None,
     ) -> None:
         self.sequence = sequence
+        self.priority = sequence
+        self.amended_sequence = 0
         self.side = side
         self.price = price
         self.quantity = quantity
@@ -68,6 +72,18 @@ class Order:
         """Book a fill whose quantity the book has already taken off ``open_quantity``."""
         self.filled_notional += quantity * price
         self.state = OrderState.PARTIALLY_FILLED if self.open_quantity else OrderState.FILLED
+        self.updated_ms = time_ms
+        self.version += 1
+
+    def amend(
+        self, entry: int, price: int, quantity: int, valid_until_ms: int | None, time_ms: int
+    ) -> None:
+        """Take new values over from the amendment ``entry``; the book must not hold the order."""
+        self.open_quantity += quantity - self.quantity
+        self.quantity = quantity
+        self.price = price
+        self.valid_until_ms = valid_until_ms
+        self.amended_sequence = entry
         self.updated_ms = time_ms
         self.version += 1
 
@@ -96,6 +112,8 @@ class Order:
             self.valid_until_ms,
             self.updated_ms,
             self.version,
+            self.priority,
+            self.amended_sequence,
         )
 
     @classmethod
@@ -118,4 +136,6 @@ class Order:
         order.reason = record.reason
         order.updated_ms = record.updated_ms
         order.version = record.version
+        order.priority = record.priority or record.sequence
+        order.amended_sequence = record.amended_sequence
         return order

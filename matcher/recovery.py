@@ -79,8 +79,8 @@ def _restore_orders(
             break
     for symbol in list(by_symbol):
         records = by_symbol.pop(symbol)
-        for sequence in sorted(records):
-            engine.restore(records[sequence])
+        for record in sorted(records.values(), key=lambda r: r.priority or r.sequence):
+            engine.restore(record)
 
 
 def _pairs(channel: Channel, key: str) -> list[tuple[bytes, bytes]]:

@@ -29,8 +29,15 @@ ORDER_COLUMNS = (
     "created_at",
     "updated_at",
     "version",
+    "priority",
+    "amended_sequence",
 )
 ORDER_CHANGING = (
+    "price",
+    "quantity",
+    "valid_until",
+    "priority",
+    "amended_sequence",
     "open_quantity",
     "filled_notional",
     "state",
@@ -112,6 +119,8 @@ def order_row(record: OrderRecord) -> Row:
         timestamp(record.created_ms),
         timestamp(record.updated_ms),
         record.version,
+        record.priority,
+        record.amended_sequence,
     )
 
 

@@ -31,4 +31,17 @@ class Tick(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     """Nothing but its time: orders whose ``valid_until_ms`` has come expire."""
 
 
-Command = PlaceOrder | CancelOrder | Tick
+class AmendOrder(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """Change an open order; ``None`` leaves a value as it is. ``quantity`` is the new total.
+
+    With ``expected_version`` the change is made only to that version of the order.
+    """
+
+    order_sequence: int
+    price: int | None
+    quantity: int | None
+    valid_until_ms: int | None
+    expected_version: int | None = None
+
+
+Command = PlaceOrder | CancelOrder | Tick | AmendOrder

@@ -49,4 +49,14 @@ class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=Fal
     reason: str
 
 
-Event = OrderAccepted | Trade | OrderCanceled | OrderExpired | CommandRefused
+class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """The order as it is after the change and before any trade that the change led to."""
+
+    sequence: int
+    price: int
+    open_quantity: int
+    valid_until_ms: int | None
+    kept_priority: bool
+
+
+Event = OrderAccepted | Trade | OrderCanceled | OrderExpired | CommandRefused | OrderAmended

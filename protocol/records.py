@@ -29,6 +29,10 @@ class OrderRecord(msgspec.Struct, array_like=True, gc=False):
     valid_until_ms: int | None
     updated_ms: int
     version: int
+    priority: int = 0
+    """Sequence of the entry that gave the order its turn; 0 means its own."""
+    amended_sequence: int = 0
+    """Sequence of the last amendment that was made; 0 means none."""
 
     @property
     def order_id(self) -> str:

@@ -11,12 +11,11 @@ from readapi.answers import (
     balance_answer,
     check_symbol,
     integer_parameter,
-    order_answer,
     price_answer,
 )
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.orders import find_order
+from runtime.http.orders import find_order, order_answer
 
 DEPTH_DEFAULT = 10
 TRADES_DEFAULT = 50

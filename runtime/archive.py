@@ -70,6 +70,8 @@ def _order(row: "Row[tuple[object, ...]]") -> OrderRecord:
         valid_until_ms=milliseconds(row.valid_until) if row.valid_until else None,
         updated_ms=milliseconds(row.updated_at),
         version=row.version,
+        priority=row.priority,
+        amended_sequence=row.amended_sequence,
     )
 
 

@@ -83,6 +83,8 @@ orders = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("priority", BigInteger, nullable=False, server_default="0"),
+    Column("amended_sequence", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("price > 0", name="price"),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("open_quantity BETWEEN 0 AND quantity", name="open_quantity"),

@@ -129,7 +129,7 @@ class Application:
                 return
             endpoint, parameters = found
             label = endpoint.path
-            call = Call(authorization, scope["query_string"], body, parameters)
+            call = Call(headers, authorization, scope["query_string"], body, parameters)
             answer = await endpoint.handler(call)
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             problem = as_problem(error)

@@ -16,19 +16,25 @@ Headers = list[tuple[bytes, bytes]]
 class Call:
     """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path."""
 
-    __slots__ = ("authorization", "body", "parameters", "query_string")
+    __slots__ = ("authorization", "body", "headers", "parameters", "query_string")
 
     def __init__(
         self,
+        headers: Headers,
         authorization: bytes | None,
         query_string: bytes,
         body: bytes,
         parameters: tuple[str, ...],
     ) -> None:
+        self.headers = headers
         self.authorization = authorization
         self.query_string = query_string
         self.body = body
         self.parameters = parameters
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of this lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
 
 
 class Answer:

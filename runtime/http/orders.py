@@ -1,12 +1,16 @@
-"""Finding an order in Redis in one round trip, wherever it is in its life."""
+"""Orders as HTTP sees them: found in one round trip wherever they are, and written out."""
 
-from typing import NamedTuple, cast
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
+
+import msgspec
 
 from protocol import codec, ids, keys
 from protocol.commands import PlaceOrder
 from protocol.enums import OrderState, StateReason
 from protocol.records import FillRecord, OrderRecord
 from protocol.registry import Instrument
+from protocol.units import format_time
 from runtime.http.context import Context
 
 
@@ -97,3 +101,44 @@ def _pending(
         updated_ms=time_ms,
         version=0,
     )
+
+
+def order_answer(order: OrderRecord, fills: Iterable[FillRecord]) -> bytes:
+    """The body of ``GET /orders/{id}``; ``document_number`` stays out of it only for others,
+    and only the order's own broker gets here."""
+    return msgspec.json.encode(
+        {
+            "id": order.order_id,
+            "document_number": order.document_number,
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "order_type": order.order_type.value,
+            "price": order.price,
+            "quantity": order.quantity,
+            "filled_quantity": order.filled_quantity,
+            "remaining_quantity": order.open_quantity,
+            "filled_notional": order.filled_notional,
+            "status": "open" if order.state.is_open else "closed",
+            "state": order.state.value,
+            "state_reason": order.reason.value or None,
+            "valid_until": _time(order.valid_until_ms),
+            "created_at": format_time(order.created_ms),
+            "updated_at": format_time(order.updated_ms),
+            "version": order.version,
+            "trades": [_fill(order.instrument_number, fill) for fill in fills],
+        }
+    )
+
+
+def _fill(instrument_number: int, fill: FillRecord) -> dict[str, Any]:
+    return {
+        "trade_id": ids.encode(fill.executed_ms, instrument_number, fill.trade_number, ids.TRADE),
+        "price": fill.price,
+        "quantity": fill.quantity,
+        "counterparty_broker": fill.counterparty_broker_id,
+        "executed_at": format_time(fill.executed_ms),
+    }
+
+
+def _time(time_ms: int | None) -> str | None:
+    return None if time_ms is None else format_time(time_ms)

@@ -1,11 +1,12 @@
 """The reference: an exchange of one symbol in plain lists, without any cleverness."""
 
-from protocol.commands import CancelOrder, Command, PlaceOrder
+from protocol.commands import AmendOrder, CancelOrder, Command, PlaceOrder
 from protocol.enums import OrderType, Side, StateReason
 from protocol.events import (
     CommandRefused,
     Event,
     OrderAccepted,
+    OrderAmended,
     OrderCanceled,
     OrderExpired,
     Trade,
@@ -18,6 +19,7 @@ class Resting:
         self.time_ms = time_ms
         self.command = command
         self.open = command.quantity
+        self.turn = sequence
 
 
 class NaiveEngine:
@@ -36,7 +38,39 @@ class NaiveEngine:
             self._place(Resting(sequence, time_ms, command), events)
         elif isinstance(command, CancelOrder):
             self._cancel(command.order_sequence, events)
+        elif isinstance(command, AmendOrder):
+            self._amend(sequence, time_ms, command, events)
         return events
+
+    def _amend(self, sequence: int, time_ms: int, command: AmendOrder, events: list[Event]) -> None:
+        order = next((o for o in self.orders if o.sequence == command.order_sequence), None)
+        if order is None:
+            events.append(CommandRefused("order_not_open"))
+            return
+        was = order.command
+        if command.quantity is not None and command.quantity <= was.quantity - order.open:
+            events.append(CommandRefused("quantity_below_filled"))
+            return
+        if command.valid_until_ms is not None and command.valid_until_ms <= time_ms:
+            events.append(CommandRefused("valid_until_passed"))
+            return
+        price = was.price if command.price is None else command.price
+        quantity = was.quantity if command.quantity is None else command.quantity
+        until = command.valid_until_ms or was.valid_until_ms
+        order.open += quantity - was.quantity
+        order.command = PlaceOrder(
+            *(was.broker_id, was.document_number, was.side, was.order_type),
+            *(price, quantity, until),
+        )
+        keeps = price == was.price and quantity < was.quantity
+        assert price is not None
+        events.append(OrderAmended(order.sequence, price, order.open, until, keeps))
+        if not keeps:
+            self.orders.remove(order)
+            order.turn = sequence
+            self._match(order, events)
+            if order.open:
+                self.orders.append(order)
 
     def _cancel(self, sequence: int, events: list[Event]) -> None:
         for order in self.orders:
@@ -52,11 +86,7 @@ class NaiveEngine:
         if command.valid_until_ms is not None and command.valid_until_ms <= taker.time_ms:
             events.append(OrderExpired(taker.sequence, taker.open))
             return
-        while taker.open:
-            maker = self._best_for(command)
-            if maker is None:
-                break
-            self._trade(maker, taker, events)
+        self._match(taker, events)
         if not taker.open:
             return
         if command.order_type is OrderType.LIMIT:
@@ -65,6 +95,13 @@ class NaiveEngine:
         untouched = taker.open == command.quantity
         reason = StateReason.NO_LIQUIDITY if untouched else StateReason.IOC_REMAINDER
         events.append(OrderCanceled(taker.sequence, taker.open, reason))
+
+    def _match(self, taker: Resting, events: list[Event]) -> None:
+        while taker.open:
+            maker = self._best_for(taker.command)
+            if maker is None:
+                break
+            self._trade(maker, taker, events)
 
     def _best_for(self, taker: PlaceOrder) -> Resting | None:
         """Of all resting orders that it may trade with, the best priced, then the oldest."""
@@ -77,7 +114,7 @@ class NaiveEngine:
                 continue
             if taker.price is not None and (price > taker.price if buying else price < taker.price):
                 continue
-            candidates.append((price if buying else -price, order.sequence, order))
+            candidates.append((price if buying else -price, order.turn, order))
         return min(candidates)[2] if candidates else None
 
     def _trade(self, maker: Resting, taker: Resting, events: list[Event]) -> None:

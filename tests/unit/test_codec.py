@@ -4,12 +4,13 @@ import pytest
 
 from protocol import codec
 from protocol.batches import Batch, BatchEntry, chain_hash
-from protocol.commands import CancelOrder, Command, PlaceOrder, Tick
+from protocol.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.events import (
     CommandRefused,
     Event,
     OrderAccepted,
+    OrderAmended,
     OrderCanceled,
     OrderExpired,
     Trade,
@@ -36,6 +37,7 @@ GOLDEN_COMMANDS: list[tuple[Command, str]] = [
     ),
     (CancelOrder(300), "9202cd012c"),
     (Tick(), "9103"),
+    (AmendOrder(1, 2, None, 3), "96040102c003c0"),
 ]
 
 EVENTS: list[tuple[Event, str]] = [
@@ -47,6 +49,7 @@ EVENTS: list[tuple[Event, str]] = [
     (OrderCanceled(1, 2, StateReason.USER_REQUEST), "94030102ac757365725f72657175657374"),
     (OrderExpired(1, 2), "93040102"),
     (CommandRefused("x"), "9205a178"),
+    (OrderAmended(1, 2, 3, None, True), "9606010203c0c3"),
 ]
 
 RECORD = OrderRecord(
@@ -73,11 +76,14 @@ def test_events_keep_their_bytes(event: Event, golden: str) -> None:
 
 
 def test_records_keep_their_bytes() -> None:
-    golden = (
-        "dc0011a55045545234010203a162a164a3626964a56c696d69740a05021e"
+    tail = (
+        "a55045545234010203a162a164a3626964a56c696d69740a05021e"
         "b07061727469616c6c795f66696c6c6564a0090402"
     )
+    golden = f"dc0013{tail}0000"
     assert codec.encode(RECORD).hex() == golden
+    before_amendments = f"dc0011{tail}"
+    assert codec.decode_order(bytes.fromhex(before_amendments)) == RECORD
     assert codec.decode_order(bytes.fromhex(golden)) == RECORD
     fill = FillRecord(1, 2, 3, "b", 4)
     assert codec.encode(fill).hex() == "95010203a16204"

@@ -20,9 +20,10 @@ from protocol.registry import (
     hash_key,
 )
 from protocol.registry import KeysRevoked as Revoked
-from readapi.answers import balance_answer, integer_parameter, order_answer, price_answer
+from readapi.answers import balance_answer, integer_parameter, price_answer
 from runtime.errors import SettingsError
 from runtime.http.endpoints import Answer, Call, Endpoint, EndpointTable
+from runtime.http.orders import order_answer
 from runtime.keyring import Keyring, new_api_key
 from runtime.settings import Settings, load
 from tests.running import order_body

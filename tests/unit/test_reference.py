@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from matcher.engine import Engine
 from protocol import books
-from protocol.commands import CancelOrder, Command, Tick
+from protocol.commands import AmendOrder, CancelOrder, Command, Tick
 from protocol.enums import Side
 from tests.builders import START_MS, SYMBOL, place
 from tests.unit.naive import NaiveEngine
@@ -22,8 +22,17 @@ STEPS = st.integers(0, 3)
 
 PLACES = st.tuples(st.just("place"), SIDES, st.none() | PRICES, QUANTITIES, BROKERS, LIVES)
 CANCELS = st.tuples(st.just("cancel"), st.floats(0, 1, exclude_max=True))
+AMENDS = st.tuples(
+    st.just("amend"),
+    st.floats(0, 1, exclude_max=True),
+    st.none() | PRICES,
+    st.none() | QUANTITIES,
+    st.none() | LIVES,
+)
 TICKS = st.tuples(st.just("tick"))
-FLOWS = st.lists(st.tuples(STEPS, st.one_of(PLACES, PLACES, PLACES, CANCELS, TICKS)), max_size=120)
+FLOWS = st.lists(
+    st.tuples(STEPS, st.one_of(PLACES, PLACES, PLACES, CANCELS, AMENDS, TICKS)), max_size=120
+)
 
 
 def run_both(flow: list) -> tuple[Engine, NaiveEngine]:  # type: ignore[type-arg]
@@ -38,6 +47,10 @@ def run_both(flow: list) -> tuple[Engine, NaiveEngine]:  # type: ignore[type-arg
             command = place(side, price, quantity, broker, time_ms + life)
         elif kind == "cancel":
             command = CancelOrder(1 + int(parts[0] * sequence))
+        elif kind == "amend":
+            which, price, quantity, life = parts
+            until = None if life is None else time_ms + life
+            command = AmendOrder(1 + int(which * sequence), price, quantity, until)
         else:
             command = Tick()
         events = engine.apply(market, sequence, time_ms, command)
@@ -87,8 +100,11 @@ def long_flow(seed: int) -> list:  # type: ignore[type-arg]
                 f"broker-{draw.randrange(5)}",
                 draw.choice([5, 50, 500, 10**9]),
             )
-        elif kind < 0.95:
+        elif kind < 0.85:
             command = ("cancel", draw.random())  # type: ignore[assignment]
+        elif kind < 0.95:
+            price = draw.choice([None, draw.randint(980, 1020)])
+            command = ("amend", draw.random(), price, draw.choice([None, 50, 300]), None)  # type: ignore[assignment]
         else:
             command = ("tick",)  # type: ignore[assignment]
         flow.append((draw.randint(0, 3), command))
