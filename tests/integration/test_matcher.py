@@ -8,7 +8,7 @@ from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH, chain_hash
-from protocol.commands import Tick
+from protocol.commands import AmendOrder, Tick
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
@@ -76,16 +76,17 @@ def test_a_matcher_that_was_killed_continues_where_its_last_commit_was(
     channel: Channel, start: Start
 ) -> None:
     petr = list_symbol(channel, "PETR4")
-    append(channel, petr, ask(1000, 10), ask(1000, 5), ask(1001, 5), bid(999, 7), cancel(3))
+    append(channel, petr, ask(1000, 5), ask(1000, 10), ask(1001, 5), bid(999, 7), cancel(3))
+    append(channel, petr, AmendOrder(1, None, 6, None))  # To the back of its level.
     killed = start()
-    step_until(killed, lambda: position(channel, petr) == b"5:0")
+    step_until(killed, lambda: position(channel, petr) == b"6:0")
     expected = killed.partitions[petr.partition].engine.state_hash()
     append(channel, petr, bid(1000, 12))
     again = start()
     assert again.partitions[petr.partition].engine.state_hash() == expected
-    step_until(again, lambda: position(channel, petr) == b"6:2")
-    assert order(channel, petr, 1).state is OrderState.FILLED
-    assert order(channel, petr, 2).open_quantity == 3
+    step_until(again, lambda: position(channel, petr) == b"7:2")
+    assert order(channel, petr, 2).state is OrderState.FILLED
+    assert order(channel, petr, 1).open_quantity == 4
 
 
 def test_the_late_commit_of_a_replaced_matcher_is_fenced_and_harms_nothing(

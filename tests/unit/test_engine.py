@@ -3,9 +3,16 @@
 import pytest
 
 from matcher.engine import INVALID_ORDER, ORDER_NOT_OPEN
-from protocol.commands import PlaceOrder, Tick
+from protocol.commands import AmendOrder, PlaceOrder, Tick
 from protocol.enums import ExecutionPrice, OrderState, OrderType, Side, StateReason
-from protocol.events import CommandRefused, OrderAccepted, OrderCanceled, OrderExpired, Trade
+from protocol.events import (
+    CommandRefused,
+    OrderAccepted,
+    OrderAmended,
+    OrderCanceled,
+    OrderExpired,
+    Trade,
+)
 from tests.builders import ALICE, BOB, FAR_MS, START_MS, Pit, ask, bid, cancel, trades_of
 
 
@@ -181,3 +188,51 @@ def test_a_tick_with_nothing_due_yields_no_event(pit: Pit) -> None:
 def test_an_entry_that_cannot_be_read_is_stepped_over(pit: Pit) -> None:
     assert pit.engine.refuse(pit.market, 1, "unreadable") == [CommandRefused("unreadable")]
     assert pit.market.sequence == 1
+
+
+def amend(sequence: int, price: int | None = None, quantity: int | None = None) -> AmendOrder:
+    return AmendOrder(sequence, price, quantity, None)
+
+
+def test_a_smaller_quantity_at_the_same_price_keeps_the_turn(pit: Pit) -> None:
+    pit.apply(ask(1000, 10), ask(1000, 10))
+    assert pit.last(amend(1, quantity=6)) == [OrderAmended(1, 1000, 6, FAR_MS, True)]
+    assert trades_of(pit.last(bid(1000, 8))) == [(1000, 6, 1, 4), (1000, 2, 2, 4)]
+
+
+@pytest.mark.parametrize("change", [amend(1, quantity=11), amend(1, price=1000, quantity=10)])
+def test_any_other_change_goes_to_the_back(pit: Pit, change: AmendOrder) -> None:
+    pit.apply(ask(1000, 10), ask(1000, 10), change)
+    assert [maker for _, _, maker, _ in trades_of(pit.last(bid(1000, 20)))] == [2, 1]
+
+
+def test_an_amended_price_that_crosses_matches_at_once(pit: Pit) -> None:
+    pit.apply(bid(990, 4), ask(1000, 10))
+    events = pit.last(amend(2, price=990))
+    assert events[0] == OrderAmended(2, 990, 10, FAR_MS, False)
+    assert trades_of(events) == [(990, 4, 1, 2)]
+    assert pit.open_quantities() == {2: 6}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (amend(1, quantity=4), "quantity_below_filled"),
+        (amend(9, quantity=4), "order_not_open"),
+        (AmendOrder(1, None, None, START_MS), "valid_until_passed"),
+        (AmendOrder(1, 999, None, None, expected_version=1), "version_mismatch"),
+    ],
+)
+def test_an_amendment_that_cannot_be_made_leaves_the_order_untouched(
+    pit: Pit, change: AmendOrder, reason: str
+) -> None:
+    pit.apply(ask(1000, 10), bid(1000, 4))
+    assert pit.last(change) == [CommandRefused(reason)]
+    assert pit.open_quantities() == {1: 6}
+
+
+def test_an_amended_valid_until_counts_and_the_old_one_no_more(pit: Pit) -> None:
+    pit.apply(ask(1000, 10, until=START_MS + 1000))
+    pit.apply(AmendOrder(1, None, None, START_MS + 2000))
+    assert pit.tick_at(START_MS + 1500) == []
+    assert pit.tick_at(START_MS + 2000) == [OrderExpired(1, 10)]

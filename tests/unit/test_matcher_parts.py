@@ -9,6 +9,7 @@ from matcher.engine import Engine
 from matcher.expiries import Expiries
 from matcher.order import Order
 from matcher.snapshots import BookView
+from protocol.commands import AmendOrder
 from protocol.enums import Side
 from protocol.units import BOOK_DEPTH_MAX
 from tests.builders import ALICE, SYMBOL, Pit, ask, bid
@@ -113,11 +114,12 @@ def test_a_sweep_beyond_all_visible_levels_is_written() -> None:
 def test_an_engine_restored_from_its_records_has_the_same_state() -> None:
     pit = Pit()
     pit.apply(ask(1000, 10), ask(1000, 5), bid(990, 7), bid(1000, 3, ALICE))
+    pit.apply(AmendOrder(1, None, 20, None))  # Now behind the second.
     market = pit.market
     again = Engine()
     copy = again.market(SYMBOL, 1)
     copy.sequence, copy.trade_number = market.sequence, market.trade_number
-    for order in market.book.orders.values():
+    for order in sorted(market.book.orders.values(), key=lambda o: o.priority):
         again.restore(order.record(SYMBOL, 1))
     again.balances.update(pit.engine.balances)
     assert again.state_hash() == pit.engine.state_hash()
