@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
+# Recorded order flow for the replay tests, where it lies beside the project; without it they skip.
+EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
+export EXCHANGE_MARKETDATA
+
 .PHONY: up test bench demo format check install install-dev constraints clean
 
 up: install

@@ -7,7 +7,7 @@ BROKERS = 100
 ORDERS_PER_SECOND = 700.0
 CANCELS_PER_SECOND = 245.0
 READ_SHARE = 0.28  # Of all requests.
-ZIPF_EXPONENT = 0.95  # Top symbol 11 %, top ten 40 %.
+ZIPF_EXPONENT = 0.95  # Of 450, the top symbol gets 13 %, the top ten 40 %.
 
 PASSIVE_SHARE = 0.75
 AGGRESSIVE_SHARE = 0.20  # The rest are market orders.
