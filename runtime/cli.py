@@ -74,6 +74,23 @@ def bench(
     Console().print(table)
 
 
+@app.command()
+def postgres(data: Path = typer.Argument(help="Directory of the data, made if missing.")) -> None:
+    """Run the embedded PostgreSQL alone until told to stop; print its URL."""
+    import signal
+
+    from runtime.embedded import EmbeddedPostgres
+
+    data.mkdir(parents=True, exist_ok=True)
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    server = EmbeddedPostgres(data.resolve())
+    server.start()
+    typer.echo(server.url)
+    signal.sigwait(signals)
+    server.stop()
+
+
 def main() -> None:
     """Entry point: our own commands, and those that the other rings announce."""
     from runtime.up import run_up
@@ -88,7 +105,13 @@ def main() -> None:
     app()
 
 
-_OWN = (["run"], ["up"], ["status"], ["bench"])  # They need none of the others imported.
+_OWN = (
+    ["postgres"],
+    ["run"],
+    ["up"],
+    ["status"],
+    ["bench"],
+)  # They need none of the others imported.
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ class ProcessUse:
     rss_bytes: int
 
 
-def server_processes(port: int) -> list[psutil.Process]:
-    """The process that listens on ``port``, and its family: what its supervisor runs besides."""
+def server_roots(port: int) -> list[psutil.Process]:
+    """The process that listens on ``port``, or its supervisor; and the PostgreSQL that ``exchange
+    compare`` runs beside it. Their families are the server."""
     for process in psutil.process_iter():
         try:
             listens = any(
@@ -23,34 +24,36 @@ def server_processes(port: int) -> list[psutil.Process]:
                 for c in process.net_connections(kind="tcp")
             )
             if listens:
-                return _family(process)
+                return _roots(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
     return []
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
+def _roots(process: psutil.Process) -> list[psutil.Process]:
     parent = process.parent()
-    if parent is None or not _is_supervisor(parent):
-        return [process, *process.children(recursive=True)]
-    return list(parent.children(recursive=True))
+    root = parent if parent is not None and "up" in parent.cmdline() else process
+    starter = root.parent()
+    siblings = starter.children() if starter is not None else []
+    return [root, *(s for s in siblings if s.pid != root.pid and "postgres" in s.cmdline())]
 
 
-def _is_supervisor(process: psutil.Process) -> bool:
-    command = process.cmdline()
-    return "up" in command or any("compare" in part for part in command)
-
-
-def use(processes: list[psutil.Process]) -> dict[int, ProcessUse]:
+def use(roots: list[psutil.Process]) -> dict[int, ProcessUse]:
+    """What each process of the roots' families has used so far."""
     found = {}
-    for process in processes:
+    for root in roots:
         try:
-            times = process.cpu_times()
-            found[process.pid] = ProcessUse(
-                _name(process), times.user + times.system, process.memory_info().rss
-            )
+            family = [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             continue
+        for process in family:
+            try:
+                times = process.cpu_times()
+                found[process.pid] = ProcessUse(
+                    _name(process), times.user + times.system, process.memory_info().rss
+                )
+            except psutil.NoSuchProcess:
+                continue
     return found
 
 

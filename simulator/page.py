@@ -42,14 +42,11 @@ def render(report: dict[str, Any]) -> str:
     if report.get("capacity"):
         figures.insert(0, ("Capacity", _capacity(report["capacity"])))
     plots = "".join(
-        f"<h2>{html.escape(title)}</h2><div class=plot>{_div(figure)}</div>"
+        f"<h2>{html.escape(title)}</h2><div class=plot>{figure_html(figure)}</div>"
         for title, figure in figures
     )
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        "<meta name=viewport content='width=device-width'>"
-        f"<title>B3 at {report['scale']:g} %</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script><main>"
+        page_head(f"B3 at {report['scale']:g} %") + f"<script>{get_plotlyjs()}</script><main>"
         f"<h1>A B3 day at {report['scale']:g} %</h1>"
         f"<p class=sub>{html.escape(report['url'])} · {report['duration_seconds']:g} s · seed"
         f" {report['seed']} · {html.escape(report['started_at'])}</p>"
@@ -59,7 +56,15 @@ def render(report: dict[str, Any]) -> str:
     )
 
 
-def _div(figure: go.Figure) -> str:
+def page_head(title: str) -> str:
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width'>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
+    )
+
+
+def figure_html(figure: go.Figure) -> str:
     figure.update_layout(
         height=_HEIGHT,
         margin={"l": 60, "r": 20, "t": 20, "b": 44},

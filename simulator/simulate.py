@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +26,8 @@ from simulator.tickers import symbols
 
 TOP_SYMBOLS = 20
 LATE_MS_MAX = 50.0  # A driver that was later than this at any time makes the figures doubtful.
-CAPACITY_STEP = 1.5
-CAPACITY_START = 25.0
+CAPACITY_START = 10.0
+CAPACITY_HALVINGS = 2
 CAPACITY_SCALE_MAX = 5_000.0
 P99_MS_MAX = 100.0
 ERROR_SHARE_MAX = 0.001
@@ -132,7 +131,7 @@ def run(
             plan.seed,
             plan.processes,
         )
-        watched = machine.server_processes(target.port)
+        watched = machine.server_roots(target.port)
         probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE.{mark}")
         outcome, server = _drive(console, assignment, watched, probe)
         order_ids = outcome.order_ids
@@ -246,21 +245,17 @@ def _top_symbols(outcome: Outcome) -> list[list[Any]]:
 
 
 def search_capacity(
-    console: Console,
-    target: Target,
-    plan: Plan,
-    own: ceiling.Ceiling,
-    prepare: Callable[[], None] = lambda: None,
+    console: Console, target: Target, plan: Plan, own: ceiling.Ceiling
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Raise the load by half until it is too much, then halve the last gap once. Returns the
-    steps and the report of the highest sustained one."""
+    """Double the load until it is too much, then halve the gap a few times. Returns the steps
+    and the report of the highest sustained one."""
     steps: list[dict[str, Any]] = []
     best: dict[str, Any] | None = None
-    scale, last_good = CAPACITY_START, 0.0
-    refined = False
-    while scale <= CAPACITY_SCALE_MAX:
-        prepare()
-        result = run(console, target, Plan(scale, plan.seconds, plan.seed, plan.processes), own)
+    scale, good, bad = CAPACITY_START, 0.0, 0.0
+    halvings = 0
+    while scale <= CAPACITY_SCALE_MAX and halvings <= CAPACITY_HALVINGS:
+        step = Plan(scale, plan.seconds, plan.seed, plan.processes)
+        result = run(console, target, step, own, checked=False)
         why = too_much(result)
         steps.append(
             {
@@ -274,17 +269,16 @@ def search_capacity(
         console.print(
             f"{scale:g} %: p99 {steps[-1]['p99_ms']:.1f} ms, {why or 'sustained'}", highlight=False
         )
-        if not why:
-            last_good, best = scale, result
-            if refined:
-                break
-            scale = round(scale * CAPACITY_STEP)
-        elif refined or not last_good:
+        if why:
+            bad = scale
             best = best or result
-            break
         else:
-            refined = True
-            scale = round((last_good + scale) / 2)
+            good, best = scale, result
+        if bad:
+            halvings += 1
+            scale = round((good + bad) / 2, 1)
+        else:
+            scale *= 2
     assert best is not None, "there was at least one step"
     return sorted(steps, key=lambda step: float(step["scale"])), best
 
