@@ -18,18 +18,24 @@ class Broker:
         self.broker_id = broker_id
         self.name = name
         self.api_key = api_key
+        self.webhook_secret = ""
         self._client = client
         self._headers = {"authorization": f"Bearer {api_key}"}
 
     @classmethod
-    def register(cls, client: httpx.Client, admin_key: str, name: str) -> "Broker":
+    def register(
+        cls, client: httpx.Client, admin_key: str, name: str, webhook_url: str | None = None
+    ) -> "Broker":
+        body = {"name": name} | ({"webhook_url": webhook_url} if webhook_url else {})
         answer = client.post(
             "/register",
-            json={"name": name},
+            json=body,
             headers={"authorization": f"Bearer {admin_key}"},
         )
         registered = _content(answer)
-        return cls(client, registered["broker_id"], registered["api_key"], name)
+        broker = cls(client, registered["broker_id"], registered["api_key"], name)
+        broker.webhook_secret = registered.get("webhook_secret", "")
+        return broker
 
     def place(self, order: dict[str, Any]) -> str:
         """The id of a new order."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -18,8 +18,10 @@ SETTLE_SECONDS_MAX = 30.0
 class Checks:
     """Name → passed, and a word for those that did not."""
 
-    results: dict[str, bool]
-    remarks: dict[str, str]
+    results: dict[str, bool] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+    trades: int | None = None
+    """How many trades the orders name, when all of them were read."""
 
     def add(self, name: str, passed: bool, remark: str = "") -> None:
         self.results[name] = passed
@@ -38,11 +40,11 @@ def check_all(
     order_ids: list[tuple[int, str]],
     database_url: str,
 ) -> Checks:
-    checks = Checks({}, {})
+    checks = Checks()
     with asyncio.Runner() as runner:
-        trades = runner.run(_over_http(url, api_keys, symbols, order_ids, checks))
-    if database_url and trades is not None:
-        _count_in_postgresql(database_url, symbols, trades, checks)
+        checks.trades = runner.run(_over_http(url, api_keys, symbols, order_ids, checks))
+    if database_url and checks.trades is not None:
+        _count_in_postgresql(database_url, symbols, checks.trades, checks)
     return checks
 
 

@@ -53,6 +53,7 @@ class Driver:
         self._opened = 0.0
         self._opened_wall = 0.0
         self._drained = asyncio.Event()
+        self._connecting: set[asyncio.Future[None]] = set()
         self.samples = Samples()
         self.sent = 0
 
@@ -182,7 +183,8 @@ class Driver:
         if self._count < CONNECTIONS_MAX:
             self._count += 1
             task = asyncio.ensure_future(self._add_connection())
-            task.add_done_callback(lambda done: done.exception())
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
     async def _add_connection(self) -> None:
         try:

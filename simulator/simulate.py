@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from simulator.flow import Participants, base_prices
 from simulator.market import Load
 from simulator.probe import TradeProbe
 from simulator.samples import GROUPS, Samples, percentiles
+from simulator.sink import WebhookSink
 from simulator.tickers import symbols
 
 TOP_SYMBOLS = 20
@@ -78,6 +80,9 @@ def simulate(
     find_capacity: bool = typer.Option(
         False, "--find-capacity", help="Raise the load until it is too much."
     ),
+    webhooks: bool = typer.Option(
+        False, "--webhooks", help="Have the trades told to a local receiver that verifies them."
+    ),
 ) -> None:
     """Replay B3's load, open loop, and report what was seen. Exit code 1 when a check failed."""
     console = Console()
@@ -90,7 +95,8 @@ def simulate(
             result["capacity"] = steps
             console.print(f"[bold]sustained: {sustained(steps):g} % of B3[/bold]")
         else:
-            result = run(console, target, plan, own)
+            with WebhookSink() if webhooks else nullcontext() as sink:
+                result = run(console, target, plan, own, sink=sink)
             report.show(console, result)
     except (httpx.TransportError, CallFailed, DriverFailed) as error:
         console.print(f"[red]{url}:[/red] {error}", highlight=False)
@@ -106,7 +112,12 @@ def simulate(
 
 
 def run(
-    console: Console, target: Target, plan: Plan, own: ceiling.Ceiling, checked: bool = True
+    console: Console,
+    target: Target,
+    plan: Plan,
+    own: ceiling.Ceiling,
+    checked: bool = True,
+    sink: WebhookSink | None = None,
 ) -> dict[str, Any]:
     """One run: register, open the market, drive, check, and sum up."""
     load = Load(plan.scale)
@@ -114,7 +125,7 @@ def run(
     names = symbols(load.symbols, mark)
     with connect(target.url) as client:
         brokers = [
-            Broker.register(client, target.admin_key, f"broker {n} of {mark}")
+            _register(client, target.admin_key, n, mark, sink if n < load.brokers else None)
             for n in range(load.brokers + 2)
         ]
         assignment = Assignment(
@@ -135,7 +146,7 @@ def run(
         probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE.{mark}")
         outcome, server = _drive(console, assignment, watched, probe)
         order_ids = outcome.order_ids
-        checks = Checks({}, {})
+        checks = Checks()
         if checked:
             with console.status("checking: every acknowledged order, balances, books, trades"):
                 checks = check_all(
@@ -145,7 +156,33 @@ def run(
                     order_ids,
                     target.database_url,
                 )
+                if sink is not None:
+                    _check_webhooks(sink, checks)
     return _report(target, plan, own, outcome, server, probe, checks)
+
+
+def _register(
+    client: httpx.Client, admin_key: str, number: int, mark: str, sink: WebhookSink | None
+) -> Broker:
+    name = f"broker {number} of {mark}"
+    if sink is None:
+        return Broker.register(client, admin_key, name)
+    broker = Broker.register(client, admin_key, name, sink.url(number))
+    sink.expect(number, broker.webhook_secret)
+    return broker
+
+
+def _check_webhooks(sink: WebhookSink, checks: Checks) -> None:
+    """Each trade is told to both sides. Where too many orders were sent to read all of them,
+    there is no number to compare with."""
+    checks.add("webhooks_verified", not sink.unverified, f"{sink.unverified} were not")
+    if checks.trades is not None:
+        received = sink.wait_for(2 * checks.trades)
+        checks.add(
+            "webhooks_received_as_sent",
+            received == 2 * checks.trades,
+            f"{received} of {2 * checks.trades}",
+        )
 
 
 def _drive(

@@ -2,11 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -14,8 +14,13 @@ from simulator.baselines.contract import OPEN, Broker, Level, Order, Trade
 from simulator.baselines.tables import brokers, metadata, orders, trades
 
 POOL_SIZE = 16
-_ORDER_COLUMNS = [orders.c[f.name] for f in fields(Order)]
-_TRADE_COLUMNS = [trades.c[f.name] for f in fields(Trade)]
+_ORDER_FIELDS = tuple(f.name for f in fields(Order))
+_TRADE_FIELDS = tuple(f.name for f in fields(Trade))
+_ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]
+_TRADE_COLUMNS = [trades.c[name] for name in _TRADE_FIELDS]
+_SET_BALANCE = (
+    brokers.update().where(brokers.c.broker_id == bindparam("of")).values(balance=bindparam("to"))
+)
 
 
 class Database:
@@ -148,14 +153,15 @@ class Database:
                 await connection.execute(statement, [row(order) for order in changed])
             if made:
                 await connection.execute(insert(trades), [row(trade) for trade in made])
-            for broker_id, amount in sorted(cash):
+            if cash:
                 await connection.execute(
-                    brokers.update().where(brokers.c.broker_id == broker_id).values(balance=amount)
+                    _SET_BALANCE, [{"of": broker_id, "to": amount} for broker_id, amount in cash]
                 )
 
 
 def row(item: Order | Trade) -> dict[str, Any]:
-    return asdict(item)
+    names = _ORDER_FIELDS if isinstance(item, Order) else _TRADE_FIELDS
+    return {name: getattr(item, name) for name in names}
 
 
 def expired(order: Order, now: datetime) -> Order:

@@ -11,7 +11,7 @@ def test_a_small_simulation_passes_its_checks_and_writes_its_report(
 ) -> None:
     figures, folder = tmp_path / "figures.json", tmp_path / "report"
     done = exchange.run(
-        *("simulate", "--scale", "10", "--duration", "4", "--processes", "2"),
+        *("simulate", "--scale", "10", "--duration", "4", "--processes", "2", "--webhooks"),
         *("--json", str(figures), "--report", str(folder)),
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -26,6 +26,8 @@ def test_a_small_simulation_passes_its_checks_and_writes_its_report(
         "balances_sum_to_zero": True,
         "no_book_crossed": True,
         "trades_as_in_postgresql": True,
+        "webhooks_verified": True,
+        "webhooks_received_as_sent": True,
     }
     assert {"matcher-1", "persister-1", "http-1"} <= {row["process"] for row in result["server"]}
     assert (folder / "report.html").stat().st_size > 100_000
