@@ -1,9 +1,15 @@
 """``exchange simulate`` and ``exchange replay-market`` against a real exchange."""
 
 import json
+import os
+import re
 from pathlib import Path
 
+import pytest
+
 from tests.running import RunningExchange
+
+FOLDER = os.environ.get("EXCHANGE_MARKETDATA", "")
 
 
 def test_a_small_simulation_passes_its_checks_and_writes_its_report(
@@ -38,3 +44,12 @@ def test_a_simulation_against_nothing_says_so(exchange: RunningExchange) -> None
     done = exchange.run("simulate", "--url", "http://127.0.0.1:9", "--duration", "1")
     assert done.returncode == 1
     assert "127.0.0.1:9" in done.stdout
+
+
+@pytest.mark.skipif(not FOLDER, reason="EXCHANGE_MARKETDATA does not name the market data folder")
+def test_recorded_order_flow_is_replayed_over_http(exchange: RunningExchange) -> None:
+    done = exchange.run("replay-market", FOLDER, "--messages", "200")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shares = re.findall(r"([\d,]+) of ([\d,]+)\s+│\s+100.00%", done.stdout)
+    assert len(shares) == 3, done.stdout
+    assert re.search(r"(\d+) of \1\s", done.stdout), "books equal the published ones"
