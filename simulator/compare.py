@@ -22,7 +22,7 @@ from simulator.contestants import VERSIONS, Contestant, DidNotStart, SharedPostg
 from simulator.fleet import Assignment, DriverFailed, run_fleet
 from simulator.flow import Participants, base_prices
 from simulator.market import Load
-from simulator.page import figure_html, page_head
+from simulator.page import draw_limit, figure_html, page_head
 from simulator.simulate import Plan, Target, run, search_capacity, sustained
 from simulator.tickers import symbols
 
@@ -189,7 +189,7 @@ def _page(results: dict[str, dict[str, Any]], plan: Plan) -> str:
             mode="lines+markers",
             line={"color": _COLORS[version]},
         )
-    capacity.add_hline(y=100, line_dash="dot", annotation_text="100 ms")
+    draw_limit(capacity, [step["scale"] for r in results.values() for step in r["steps"]])
     capacity.update_xaxes(title="% of B3")
     capacity.update_yaxes(title="p99, ms", type="log")
     latency = go.Figure()

@@ -156,10 +156,19 @@ def _capacity(steps: list[dict[str, Any]]) -> go.Figure:
         text=[step["why"] for step in steps],
         name="p99",
     )
-    figure.add_hline(y=100, line_dash="dot", annotation_text="100 ms")
+    draw_limit(figure, [step["scale"] for step in steps])
     figure.update_xaxes(title="% of B3")
     figure.update_yaxes(title="p99, ms", type="log")
     return figure
+
+
+def draw_limit(figure: go.Figure, scales: list[float]) -> None:
+    """The p99 that a step must stay below. A trace, because plotly puts the label of a line at
+    the power of ten on a logarithmic axis."""
+    if scales:
+        ends = [min(scales), max(scales)]
+        line = {"color": "#66717c", "dash": "dot", "width": 1}
+        figure.add_scatter(x=ends, y=[100, 100], name="100 ms", mode="lines", line=line)
 
 
 def _cards(report: dict[str, Any]) -> str:
