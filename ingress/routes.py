@@ -15,7 +15,7 @@ from protocol.registry import Instrument
 from runtime.connections import AsyncChannel
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.orders import find_order, order_answer
+from runtime.http.orders import find_order, order_answer, own_order
 
 
 class OrderRoutes:
@@ -50,7 +50,7 @@ class OrderRoutes:
 
     async def cancel(self, call: Call) -> Answer:
         """204 when the order is no longer open, 202 when the matcher takes its time."""
-        order = await self._own_order(call)
+        order = (await own_order(self._context, call)).order
         if not order.state.is_open:
             return Answer(204)
         instrument = self._context.directory.instruments[order.symbol]
@@ -63,7 +63,7 @@ class OrderRoutes:
     async def amend(self, call: Call) -> Answer:
         """200 with the changed order, 409 or 412 when it stays untouched, 202 when the matcher
         takes its time."""
-        order = await self._own_order(call)
+        order = (await own_order(self._context, call)).order
         now_ms = time.time_ns() // 1_000_000
         command = parse_amendment(call.body, order.sequence, call.header(b"if-match"), now_ms)
         _refuse_in_vain(order, command)
@@ -78,15 +78,6 @@ class OrderRoutes:
             raise Problem("order_not_open", "the order changed before the amendment reached it")
         version = b'"%d"' % found.order.version
         return Answer(200, order_answer(found.order, found.fills), ((b"etag", version),))
-
-    async def _own_order(self, call: Call) -> OrderRecord:
-        broker = await self._context.authenticate(call.authorization)
-        found = await find_order(self._context, call.parameters[0])
-        if found is None:
-            raise Problem("order_not_found", "no order has this id")
-        if found.order.broker_id != broker.broker_id:
-            raise Problem("forbidden", "the order is another broker's")
-        return found.order
 
     async def _decided(self, instrument: Instrument, sequence: int) -> bool:
         return await wait_until_decided(

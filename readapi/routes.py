@@ -4,7 +4,6 @@ from typing import cast
 
 from protocol import books, keys
 from protocol.partitions import all_partitions
-from protocol.problems import Problem
 from protocol.registry import Instrument
 from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
 from readapi.answers import (
@@ -15,7 +14,7 @@ from readapi.answers import (
 )
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.orders import find_order, order_answer
+from runtime.http.orders import order_answer, own_order
 
 DEPTH_DEFAULT = 10
 TRADES_DEFAULT = 50
@@ -27,12 +26,7 @@ class ReadRoutes:
         self._prepared: dict[tuple[str, int], tuple[bytes, bytes]] = {}
 
     async def order(self, call: Call) -> Answer:
-        broker = await self._context.authenticate(call.authorization)
-        found = await find_order(self._context, call.parameters[0])
-        if found is None:
-            raise Problem("order_not_found", "no order has this id")
-        if found.order.broker_id != broker.broker_id:
-            raise Problem("forbidden", "the order is another broker's")
+        found = await own_order(self._context, call)
         return Answer(200, order_answer(found.order, found.fills))
 
     async def price(self, call: Call) -> Answer:

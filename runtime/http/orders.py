@@ -8,10 +8,12 @@ import msgspec
 from protocol import codec, ids, keys
 from protocol.commands import PlaceOrder
 from protocol.enums import OrderState, StateReason
+from protocol.problems import Problem
 from protocol.records import FillRecord, OrderRecord
 from protocol.registry import Instrument
 from protocol.units import format_time
 from runtime.http.context import Context
+from runtime.http.endpoints import Call
 
 
 class FoundOrder(NamedTuple):
@@ -55,6 +57,17 @@ async def find_order(context: Context, order_id: str) -> FoundOrder | None:
             return None
         found = FoundOrder(*archived)
     return found if found.order.created_ms == place.time_ms else None
+
+
+async def own_order(context: Context, call: Call) -> FoundOrder:
+    """The order that a request names, if it is the caller's; else 401, 404 or 403."""
+    broker = await context.authenticate(call.authorization)
+    found = await find_order(context, call.parameters[0])
+    if found is None:
+        raise Problem("order_not_found", "no order has this id")
+    if found.order.broker_id != broker.broker_id:
+        raise Problem("forbidden", "the order is another broker's")
+    return found
 
 
 def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
