@@ -10,7 +10,7 @@ from runtime.settings import Settings
 class PersisterSettings(Settings, frozen=True, kw_only=True):
     process: ClassVar[str] = "persister"
 
-    pace_ms: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 25.0
+    pace_ms: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 100.0
     """Least time from one busy step to the next; a transaction costs the same for more rows."""
     batches_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     """Batches of one partition that are stored in one transaction."""

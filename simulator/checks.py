@@ -4,14 +4,46 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
-import httpx
+import msgspec
 import psycopg
+import uvloop
 
-IN_FLIGHT = 32
-READ_MAX = 50_000  # Acknowledged orders that are read back; beyond it, evenly spread ones.
+from simulator.flow import Participants, get_request
+from simulator.reader import Reader
+
+CHUNK = 5_000  # Orders read before their answers are looked at.
+HTTP_OK = 200
 SETTLE_SECONDS_MAX = 30.0
+
+T = TypeVar("T")
+
+
+class _Trade(msgspec.Struct):
+    trade_id: str
+    quantity: int
+
+
+class _Order(msgspec.Struct):
+    state: str
+    quantity: int
+    remaining_quantity: int
+    trades: list[_Trade]
+
+
+class _Balance(msgspec.Struct):
+    balance: int
+
+
+class _Level(msgspec.Struct):
+    price: int
+
+
+class _Book(msgspec.Struct):
+    symbol: str
+    bids: list[_Level]
+    asks: list[_Level]
 
 
 @dataclass(slots=True)
@@ -20,8 +52,10 @@ class Checks:
 
     results: dict[str, bool] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
-    trades: int | None = None
-    """How many trades the orders name, when all of them were read."""
+    orders: int = 0
+    """How many acknowledged orders were read back."""
+    trades: int = 0
+    """How many trades they name."""
 
     def add(self, name: str, passed: bool, remark: str = "") -> None:
         self.results[name] = passed
@@ -34,104 +68,96 @@ class Checks:
 
 
 def check_all(
-    url: str,
-    api_keys: list[str],
-    symbols: list[str],
+    host: str,
+    port: int,
+    participants: Participants,
     order_ids: list[tuple[int, str]],
     database_url: str,
 ) -> Checks:
+    """Read everything back over HTTP, and count in PostgreSQL when its URL is known."""
     checks = Checks()
-    with asyncio.Runner() as runner:
-        checks.trades = runner.run(_over_http(url, api_keys, symbols, order_ids, checks))
-    if database_url and checks.trades is not None:
-        _count_in_postgresql(database_url, symbols, checks.trades, checks)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_over_http(_Exchange(host, port, participants), order_ids, checks))
+    if database_url:
+        _count_in_postgresql(database_url, participants.symbols, checks)
     return checks
 
 
 async def _over_http(
-    url: str,
-    api_keys: list[str],
-    symbols: list[str],
-    order_ids: list[tuple[int, str]],
-    checks: Checks,
-) -> int | None:
-    limits = httpx.Limits(max_connections=IN_FLIGHT)
-    async with httpx.AsyncClient(
-        base_url=url, limits=limits, timeout=30, trust_env=False
-    ) as client:
-        reader = _Reader(client, api_keys)
-        trades = await _orders(reader, order_ids, checks)
-        await _balances(reader, len(api_keys), checks)
-        await _books(reader, symbols, checks)
-        return trades
+    exchange: "_Exchange", order_ids: list[tuple[int, str]], checks: Checks
+) -> None:
+    await _orders(exchange, order_ids, checks)
+    await _balances(exchange, checks)
+    await _books(exchange, checks)
 
 
-class _Reader:
-    def __init__(self, client: httpx.AsyncClient, api_keys: list[str]) -> None:
-        self._client = client
-        self._api_keys = api_keys
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
+class _Exchange:
+    def __init__(self, host: str, port: int, participants: Participants) -> None:
+        self._host = host
+        self._port = port
+        self.participants = participants
 
-    async def get(self, broker: int, path: str) -> Any:
-        """The content, or ``None`` when the answer is no success."""
-        async with self._slots:
-            headers = {"authorization": f"Bearer {self._api_keys[broker]}"}
-            answer = await self._client.get(path, headers=headers)
-            return answer.json() if answer.is_success else None
+    async def get(self, paths: list[tuple[int, str]], content: type[T]) -> list[T | None]:
+        """The content of each broker and path; ``None`` where the answer is no success."""
+        requests = [get_request(self.participants, broker, path) for broker, path in paths]
+        answers = await Reader(self._host, self._port).read(requests)
+        decode = msgspec.json.Decoder(content).decode
+        return [decode(body) if status == HTTP_OK else None for status, body in answers]
 
 
-async def _orders(reader: _Reader, order_ids: list[tuple[int, str]], checks: Checks) -> int | None:
-    """Read orders back; returns how many trades they name, when all of them were read."""
-    step = max(1, -(-len(order_ids) // READ_MAX))
-    chosen = order_ids[::step]
-    found = await asyncio.gather(*[_settled(reader, broker, o) for broker, o in chosen])
-    missing = [order_id for (_, order_id), order in zip(chosen, found, strict=True) if not order]
+async def _orders(exchange: _Exchange, order_ids: list[tuple[int, str]], checks: Checks) -> None:
+    """Every acknowledged order, once the matcher is through with it; counts their trades."""
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    missing: list[str] = []
+    unequal: list[str] = []
+    trades: set[str] = set()
+    waiting = order_ids
+    while waiting:
+        chunk, waiting = waiting[:CHUNK], waiting[CHUNK:]
+        found = await exchange.get([(b, f"/orders/{o}") for b, o in chunk], _Order)
+        pending = []
+        for named, order in zip(chunk, found, strict=True):
+            if order is None:
+                missing.append(named[1])
+            elif order.state == "pending" and time.monotonic() < deadline:
+                pending.append(named)
+            else:
+                trades.update(trade.trade_id for trade in order.trades)
+                filled = sum(trade.quantity for trade in order.trades)
+                if filled + order.remaining_quantity != order.quantity:
+                    unequal.append(named[1])
+        waiting += pending
+        if pending and len(pending) == len(chunk):
+            await asyncio.sleep(0.05)
     checks.add(
         "acknowledged_orders_readable",
         not missing,
-        f"{len(missing)} of {len(chosen)} are not, first {missing[:1]}",
+        f"{len(missing)} of {len(order_ids)} are not, first {missing[:1]}",
     )
-    sums = [
-        order["id"]
-        for order in found
-        if order
-        and sum(t["quantity"] for t in order["trades"]) + order["remaining_quantity"]
-        != order["quantity"]
-    ]
-    checks.add("fills_and_rest_make_the_quantity", not sums, f"not of {sums[:1]}")
-    if step > 1:
-        return None
-    return len({t["trade_id"] for order in found if order for t in order["trades"]})
+    checks.add("fills_and_rest_make_the_quantity", not unequal, f"not of {unequal[:1]}")
+    checks.orders = len(order_ids)
+    checks.trades = len(trades)
 
 
-async def _settled(reader: _Reader, broker: int, order_id: str) -> Any:
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    while True:
-        order = await reader.get(broker, f"/orders/{order_id}")
-        if order is None or order.get("state") != "pending" or time.monotonic() > deadline:
-            return order
-        await asyncio.sleep(0.05)
+async def _balances(exchange: _Exchange, checks: Checks) -> None:
+    brokers = range(len(exchange.participants.api_keys))
+    answers = await exchange.get([(n, "/balance") for n in brokers], _Balance)
+    total = sum(answer.balance for answer in answers if answer)
+    checks.add("balances_sum_to_zero", total == 0 and all(answers), f"they sum to {total}")
 
 
-async def _balances(reader: _Reader, brokers: int, checks: Checks) -> None:
-    answers = await asyncio.gather(*[reader.get(n, "/balance") for n in range(brokers)])
-    total = sum(a["balance"] for a in answers if a)
-    all_there = all(answers)
-    checks.add("balances_sum_to_zero", total == 0 and all_there, f"they sum to {total}")
-
-
-async def _books(reader: _Reader, symbols: list[str], checks: Checks) -> None:
-    books = await asyncio.gather(*[reader.get(0, f"/stocks/{s}/book?depth=1") for s in symbols])
-    crossed = [b["symbol"] for b in books if b and _is_crossed(b)]
+async def _books(exchange: _Exchange, checks: Checks) -> None:
+    paths = [(0, f"/stocks/{s}/book?depth=1") for s in exchange.participants.symbols]
+    books = await exchange.get(paths, _Book)
+    crossed = [book.symbol for book in books if book and _is_crossed(book)]
     checks.add("no_book_crossed", not crossed and all(books), f"crossed: {crossed[:3]}")
 
 
-def _is_crossed(book: dict[str, Any]) -> bool:
-    bids, asks = book["bids"], book["asks"]
-    return bool(bids and asks and bids[0]["price"] >= asks[0]["price"])
+def _is_crossed(book: _Book) -> bool:
+    return bool(book.bids and book.asks and book.bids[0].price >= book.asks[0].price)
 
 
-def _count_in_postgresql(url: str, symbols: list[str], trades: int, checks: Checks) -> None:
+def _count_in_postgresql(url: str, symbols: list[str], checks: Checks) -> None:
     """PostgreSQL follows a moment behind, so look again until it has as many."""
 
     def count(connection: "psycopg.Connection[tuple[int]]") -> int:
@@ -141,8 +167,12 @@ def _count_in_postgresql(url: str, symbols: list[str], trades: int, checks: Chec
         return row[0] if row else 0
 
     with psycopg.connect(url, autocommit=True) as connection:
-        stored = _until(lambda: count(connection), trades)
-    checks.add("trades_as_in_postgresql", stored == trades, f"{trades} seen, {stored} stored")
+        stored = _until(lambda: count(connection), checks.trades)
+    checks.add(
+        "trades_as_in_postgresql",
+        stored == checks.trades,
+        f"{checks.trades} seen, {stored} stored",
+    )
 
 
 def _until(look: Callable[[], int], wanted: int) -> int:

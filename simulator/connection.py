@@ -26,8 +26,12 @@ class Connection(asyncio.Protocol):
         self.context: Any = None  # The driver's, about the request in flight.
 
     @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    @property
     def usable(self) -> bool:
-        return self._transport is not None and not self.busy
+        return self.connected and not self.busy
 
     def send(self, request: bytes) -> None:
         assert self._transport is not None, "not connected"

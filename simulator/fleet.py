@@ -54,9 +54,11 @@ def run_fleet(
     assignment: Assignment,
     progress: Callable[[int], None],
     opening: Callable[[float], None] = lambda _: None,
+    settle: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Run the load; ``progress`` gets the number of requests sent so far, ``opening`` is called
-    once with the time at which it begins."""
+    """Run the load; ``progress`` gets the number of requests sent so far. Once the orders of before
+    the opening are placed, ``settle`` may wait until the server has digested them; ``opening`` is
+    then called once with the time at which the load begins."""
     context = multiprocessing.get_context("spawn")
     pipes: list[Any] = []
     processes = []
@@ -70,6 +72,7 @@ def run_fleet(
     try:
         for pipe in pipes:
             _expect(pipe, "ready", READY_SECONDS_MAX)
+        settle()
         opened_at = time.time() + LEAD_SECONDS
         for pipe in pipes:
             pipe.send(opened_at)

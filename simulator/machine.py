@@ -1,8 +1,13 @@
 """What the server's processes cost, when they run on this machine."""
 
+import time
 from dataclasses import dataclass
 
 import psutil
+
+IDLE_CORES = 0.25
+IDLE_LOOK_SECONDS = 0.5
+IDLE_SECONDS_MAX = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,23 @@ def use(roots: list[psutil.Process]) -> dict[int, ProcessUse]:
             except psutil.NoSuchProcess:
                 continue
     return found
+
+
+def wait_until_idle(roots: list[psutil.Process]) -> None:
+    """Return once the server takes less than ``IDLE_CORES``, so that what it still does for the
+    orders of before the opening is not charged to the load; at the latest after
+    ``IDLE_SECONDS_MAX``."""
+    deadline = time.monotonic() + IDLE_SECONDS_MAX
+    before = use(roots)
+    while roots and time.monotonic() < deadline:
+        time.sleep(IDLE_LOOK_SECONDS)
+        after = use(roots)
+        spent = sum(
+            now.cpu_seconds - before[pid].cpu_seconds for pid, now in after.items() if pid in before
+        )
+        if spent < IDLE_CORES * IDLE_LOOK_SECONDS:
+            return
+        before = after
 
 
 def _name(process: psutil.Process) -> str:

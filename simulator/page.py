@@ -238,4 +238,6 @@ def _check_table(report: dict[str, Any]) -> str:
         ]
         for name, passed in report["checks"].items()
     ]
-    return "<h2>Checks</h2>" + _table(["", ""], rows)
+    checked = report["checked"]
+    title = f"Checks of {checked['orders']:,} orders and {checked['trades']:,} trades"
+    return f"<h2>{title}</h2>" + _table(["", ""], rows)

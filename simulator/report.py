@@ -74,7 +74,9 @@ def _summary(report: dict[str, Any]) -> Table:
 
 
 def _checks(report: dict[str, Any]) -> Table:
-    table = Table(title="checks", title_justify="left", show_header=False)
+    checked = report["checked"]
+    title = f"checks of {checked['orders']:,} orders and {checked['trades']:,} trades"
+    table = Table(title=title, title_justify="left", show_header=False)
     table.add_column("")
     table.add_column("")
     for name, passed in report["checks"].items():

@@ -182,6 +182,7 @@ def test_the_page_is_one_file_without_addresses_to_load() -> None:
         "server": [
             {"process": "a<b", "cpu_microseconds_per_request": 1.0, "cores": 0.1, "rss_mib": 5.0}
         ],
+        "checked": {"orders": 12, "trades": 3},
         "checks": {"balances_sum_to_zero": True, "no_book_crossed": False},
         "check_remarks": {"no_book_crossed": "crossed: <X>"},
         "series": {
