@@ -1,21 +1,16 @@
 """Appending to the log: one Function call per partition and flush, one fsync for all of them."""
 
-from typing import NamedTuple
-
-from protocol import keys
 from protocol.problems import Problem
-from protocol.registry import Instrument
 from runtime.connections import (
     AsyncChannel,
     BusyLoadingError,
-    Command,
     NotConnected,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
 )
-from runtime.functions import call
 from runtime.http.coalescer import Coalescer
+from runtime.log import Entry, Limits, Place, append_call, places
 
 BATCH_MAX = 1000
 
@@ -25,44 +20,35 @@ _REFUSALS = (OutOfMemoryError, ReadOnlyError)
 _REFUSAL_TEXTS = ("MISCONF", "BUSY", "Function not found")
 
 
-class Item(NamedTuple):
-    instrument: Instrument
-    command: bytes
-
-
-class Place(NamedTuple):
-    """Where the log took a command."""
-
-    time_ms: int
-    sequence: int
-
-
 class Appender:
     """The one writer of this process to the log."""
 
-    def __init__(self, url: str, name: str, waiting_max: int) -> None:
+    def __init__(self, url: str, name: str, waiting_max: int, limits: Limits | None = None) -> None:
         self._channel = AsyncChannel(url, name)
-        self._coalescer: Coalescer[Item, Place] = Coalescer(self._flush, waiting_max, BATCH_MAX)
+        self._limits = limits or Limits()
+        self._coalescer: Coalescer[tuple[int, Entry], Place] = Coalescer(
+            self._flush, waiting_max, BATCH_MAX
+        )
 
-    async def append(self, instrument: Instrument, command: bytes) -> Place:
-        """Append one command; returns once it is on disk.
+    async def append(self, partition: int, entry: Entry) -> Place:
+        """Append one command; returns once it is on disk, or where its first sending was taken.
 
         Raises a 503 :class:`Problem`: ``overloaded`` or ``unavailable`` when it was not taken,
         ``outcome_unknown`` when nobody can tell.
         """
-        return await self._coalescer.submit(Item(instrument, command))
+        return await self._coalescer.submit((partition, entry))
 
     async def close(self) -> None:
         await self._coalescer.drain()
         await self._channel.close()
 
-    async def _flush(self, items: list[Item]) -> list[Place | Exception]:
+    async def _flush(self, items: list[tuple[int, Entry]]) -> list[Place | Exception]:
         by_partition: dict[int, list[int]] = {}
-        for at, item in enumerate(items):
-            by_partition.setdefault(item.instrument.partition, []).append(at)
+        for at, (partition, _) in enumerate(items):
+            by_partition.setdefault(partition, []).append(at)
         commands = [
-            _append(partition, [items[at] for at in places])
-            for partition, places in by_partition.items()
+            append_call(partition, [items[at][1] for at in indices], self._limits)
+            for partition, indices in by_partition.items()
         ]
         try:
             replies = await self._channel.pipeline(commands)
@@ -71,15 +57,14 @@ class Appender:
         except RedisError as error:
             return [_unknown(error)] * len(items)
         results: list[Place | Exception] = [_MISSING] * len(items)
-        for places, reply in zip(by_partition.values(), replies, strict=True):
+        for indices, reply in zip(by_partition.values(), replies, strict=True):
             if isinstance(reply, Exception):
                 problem = _unavailable(reply) if _is_refusal(reply) else _unknown(reply)
-                for at in places:
+                for at in indices:
                     results[at] = problem
                 continue
-            time_ms = reply[0]
-            for at, sequence in zip(places, reply[1:], strict=True):
-                results[at] = Place(time_ms, sequence)
+            for at, place in zip(indices, places(reply), strict=True):
+                results[at] = _OVERLOADED if place is None else place
         return results
 
 
@@ -87,27 +72,10 @@ def _is_refusal(reply: Exception) -> bool:
     return isinstance(reply, _REFUSALS) or str(reply).startswith(_REFUSAL_TEXTS)
 
 
+_OVERLOADED = Problem(
+    "overloaded", "nothing was taken: too much is waiting to be matched or stored; try again later"
+)
 _MISSING = AssertionError("a flush left an item without a result")
-
-
-def _append(partition: int, items: list[Item]) -> Command:
-    symbols: dict[str, int] = {}
-    commands: list[int | bytes] = []
-    for item in items:
-        symbol = item.instrument.symbol
-        number = symbols.get(symbol)
-        if number is None:
-            number = symbols[symbol] = len(symbols) + 1
-        commands += (number, item.command)
-    return call(
-        "append",
-        [
-            keys.heads(partition),
-            keys.bell(partition),
-            *[keys.orders(partition, symbol) for symbol in symbols],
-        ],
-        [len(symbols), *symbols, *commands],
-    )
 
 
 def _unavailable(error: Exception) -> Problem:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from runtime.http.orders import CLIENT_ID_PARAMETERS
+
 _SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 _PROBLEM = {
     "description": "A problem (RFC 9457) with a stable `code`; see docs/errors.md",
@@ -16,20 +18,35 @@ def _responses(success: dict[str, Any], *problems: int) -> dict[str, Any]:
 PLACE: dict[str, Any] = {
     "summary": "Place an order",
     "tags": ["orders"],
+    "description": "With a `client_order_id`, or the header `Idempotency-Key`, it can be repeated"
+    " safely: the same body is answered with the first order.",
     "security": _SECURITY,
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "An alias of `client_order_id`, quoted or not",
+            "schema": {"type": "string"},
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OrderBody"}}},
     },
     "responses": _responses(
         {
+            "200": {
+                "description": "The order that was sent before with this client order id",
+                "headers": {"Idempotent-Replayed": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            },
             "201": {
                 "description": "The order is in the log, on disk",
                 "headers": {"Location": {"schema": {"type": "string"}}},
                 "content": {"application/json": {"schema": {"type": "object"}}},
-            }
+            },
         },
-        *(401, 413, 422, 503),
+        *(401, 409, 413, 422, 503),
     ),
 }
 
@@ -55,6 +72,11 @@ CANCEL: dict[str, Any] = {
         },
         *(401, 403, 404, 503),
     ),
+}
+
+CANCEL_BY_CLIENT_ID: dict[str, Any] = CANCEL | {
+    "summary": "Cancel an order by the broker's own id",
+    "parameters": CLIENT_ID_PARAMETERS,
 }
 
 AMEND: dict[str, Any] = {

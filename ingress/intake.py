@@ -1,16 +1,18 @@
 """From the body of ``POST /orders`` to a command, and to the answer. Pure."""
 
+import hashlib
 import re
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from protocol import ids
+from protocol import codec, ids
 from protocol.commands import AmendOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.problems import FieldError, Problem
 from protocol.units import (
+    CLIENT_ORDER_ID_PATTERN,
     DOCUMENT_NUMBER_PATTERN,
     PRICE_MAX,
     QUANTITY_MAX,
@@ -31,6 +33,7 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
     quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
     price: Annotated[int, msgspec.Meta(ge=1, le=PRICE_MAX)] | None = None
     valid_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    client_order_id: Annotated[str, msgspec.Meta(pattern=CLIENT_ORDER_ID_PATTERN)] | None = None
 
 
 class AmendBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,12 +49,16 @@ T = TypeVar("T")
 _order_decoder = msgspec.json.Decoder(OrderBody)
 _amend_decoder = msgspec.json.Decoder(AmendBody)
 _MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_IDEMPOTENCY_KEY = re.compile(rb'(?P<quote>"?)(?P<key>[A-Za-z0-9._:-]{1,36})(?P=quote)')
 _VERSION = re.compile(rb'"([0-9]{1,9})"')
 _FIELD = re.compile(r"(?P<kind>missing required|contains unknown) field `(?P<name>[^`]*)`")
 
 
-def parse_order(body: bytes, broker_id: str, now_ms: int) -> tuple[str, PlaceOrder]:
-    """The symbol and the command of a body; raises a 422 :class:`Problem`."""
+def parse_order(
+    body: bytes, broker_id: str, idempotency_key: bytes | None = None
+) -> tuple[str, PlaceOrder]:
+    """The symbol and the command of a body; raises a 422 :class:`Problem`. Whether its time has
+    passed is for :func:`refuse_passed` to say."""
     order = _decode(_order_decoder, body)
     valid_until_ms = None
     if order.order_type is OrderType.LIMIT:
@@ -59,11 +66,14 @@ def parse_order(body: bytes, broker_id: str, now_ms: int) -> tuple[str, PlaceOrd
             raise _field("price", "price_required", "give the worst price you accept, in cents")
         if order.valid_until is None:
             raise _field("valid_until", "valid_until_required", "say until when, with an offset")
-        valid_until_ms = _valid_until(order.valid_until, now_ms)
+        valid_until_ms = _valid_until(order.valid_until)
     elif order.price is not None:
         raise _field("price", "price_not_allowed", "leave price out, or send a limit order")
     elif order.valid_until is not None:
         raise _field("valid_until", "valid_until_not_allowed", "a market order never rests")
+    client_order_id = order.client_order_id or ""
+    if idempotency_key is not None:
+        client_order_id = _client_order_id(client_order_id, idempotency_key)
     return order.symbol, PlaceOrder(
         broker_id,
         order.document_number,
@@ -72,7 +82,31 @@ def parse_order(body: bytes, broker_id: str, now_ms: int) -> tuple[str, PlaceOrd
         order.price,
         order.quantity,
         valid_until_ms,
+        client_order_id,
     )
+
+
+def _client_order_id(in_body: str, idempotency_key: bytes) -> str:
+    """The header is an alias of the field (IETF draft Idempotency-Key), quoted or not."""
+    match = _IDEMPOTENCY_KEY.fullmatch(idempotency_key)
+    if match is None or (in_body and in_body != match["key"].decode()):
+        raise Problem(
+            "invalid_idempotency_key",
+            "1 to 36 of A-Z a-z 0-9 . _ : -, and no other client_order_id in the body",
+        )
+    return match["key"].decode()
+
+
+def refuse_passed(valid_until_ms: int | None, now_ms: int) -> None:
+    """Raise a 422 :class:`Problem` when ``valid_until`` is not in the future."""
+    if valid_until_ms is not None and valid_until_ms <= now_ms:
+        raise _field("valid_until", "valid_until_passed", f"it must be after {format_time(now_ms)}")
+
+
+def digest(symbol: str, order: PlaceOrder) -> str:
+    """What tells two bodies with one client order id apart: 16 hex digits."""
+    content = symbol.encode() + b" " + codec.encode(order)
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def parse_amendment(
@@ -84,7 +118,8 @@ def parse_amendment(
         raise Problem("nothing_to_amend", "name price, quantity or valid_until")
     valid_until_ms = None
     if amendment.valid_until is not None:
-        valid_until_ms = _valid_until(amendment.valid_until, now_ms)
+        valid_until_ms = _valid_until(amendment.valid_until)
+        refuse_passed(valid_until_ms, now_ms)
     return AmendOrder(
         order_sequence,
         amendment.price,
@@ -110,10 +145,8 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise Problem("malformed_json", f"the body must be one JSON object: {error}") from error
 
 
-def _valid_until(moment: datetime, now_ms: int) -> int:
+def _valid_until(moment: datetime) -> int:
     time_ms = milliseconds(moment)
-    if time_ms <= now_ms:
-        raise _field("valid_until", "valid_until_passed", f"it must be after {format_time(now_ms)}")
     if time_ms > TIME_MS_MAX:
         raise _field("valid_until", "invalid_field", f"at most {format_time(TIME_MS_MAX)}")
     return time_ms
@@ -148,7 +181,8 @@ def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> byt
         "null" if order.valid_until_ms is None else f'"{format_time(order.valid_until_ms)}"'
     )
     return (
-        f'{{"order_id":"{order_id}","symbol":"{symbol}","side":"{order.side.value}",'
+        f'{{"order_id":"{order_id}","client_order_id":"{order.client_order_id or order_id}",'
+        f'"symbol":"{symbol}","side":"{order.side.value}",'
         f'"order_type":"{order.order_type.value}","price":{price},"quantity":{order.quantity},'
         f'"remaining_quantity":{order.quantity},"status":"open","state":"pending",'
         f'"valid_until":{valid_until},"created_at":"{format_time(time_ms)}"}}'

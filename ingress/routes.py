@@ -4,10 +4,11 @@ import time
 
 from ingress.appender import Appender
 from ingress.decisions import wait_until_decided
-from ingress.intake import accepted, parse_amendment, parse_order
+from ingress.intake import accepted, digest, parse_amendment, parse_order, refuse_passed
 from ingress.listing import list_symbol
-from protocol import codec, ids
-from protocol.commands import AmendOrder, CancelOrder
+from ingress.pressure import Pressure
+from protocol import codec, ids, keys
+from protocol.commands import AmendOrder, CancelOrder, PlaceOrder
 from protocol.enums import OrderState
 from protocol.problems import Problem
 from protocol.records import OrderRecord
@@ -15,7 +16,16 @@ from protocol.registry import Instrument
 from runtime.connections import AsyncChannel
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.orders import find_order, order_answer, own_order
+from runtime.http.orders import (
+    client_record,
+    find_order,
+    order_answer,
+    own_client_order,
+    own_order,
+)
+from runtime.log import Entry, Urgency
+
+_REUSED = "idempotency_key_reused"
 
 
 class OrderRoutes:
@@ -26,11 +36,13 @@ class OrderRoutes:
         context: Context,
         appender: Appender,
         channel: AsyncChannel,
+        pressure: Pressure,
         decision_wait_seconds: float,
     ) -> None:
         self._context = context
         self._appender = appender
         self._channel = channel
+        self._pressure = pressure
         self._decision_wait_seconds = decision_wait_seconds
 
     async def place(self, call: Call) -> Answer:
@@ -39,23 +51,63 @@ class OrderRoutes:
         broker = context.keyring.broker(call.authorization)
         if broker is None:
             broker = await context.authenticate(call.authorization)
-        symbol, order = parse_order(call.body, broker.broker_id, time.time_ns() // 1_000_000)
+        idempotency_key = call.header(b"idempotency-key")
+        symbol, order = parse_order(call.body, broker.broker_id, idempotency_key)
         instrument = context.directory.instruments.get(symbol)
+        try:
+            refuse_passed(order.valid_until_ms, time.time_ns() // 1_000_000)
+        except Problem:
+            # A repeat is answered as the first sending was, also when its time has passed.
+            if instrument is None or not await self._is_repeat(instrument, order):
+                raise
+        self._pressure.admit_order()
         if instrument is None:
             instrument = await list_symbol(context, self._channel, symbol)
-        place = await self._appender.append(instrument, codec.encode(order))
+        entry = Entry(symbol, codec.encode(order))
+        if order.client_order_id:
+            field = keys.client_field(instrument.number, broker.broker_id, order.client_order_id)
+            entry = entry._replace(client=field, digest=digest(symbol, order))
+        place = await self._appender.append(instrument.partition, entry)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
+        if place.repeated:
+            return await self._repeat(order_id, place.digest == entry.digest, idempotency_key)
         body = accepted(symbol, order, order_id, place.time_ms)
         return Answer(201, body, ((b"location", b"/orders/" + order_id.encode()),))
 
+    async def _is_repeat(self, instrument: Instrument, order: PlaceOrder) -> bool:
+        if not order.client_order_id:
+            return False
+        known = await client_record(
+            self._context, instrument, order.broker_id, order.client_order_id
+        )
+        return known is not None
+
+    async def _repeat(self, order_id: str, is_same: bool, idempotency_key: bytes | None) -> Answer:
+        """200 with the order of the first sending, or a problem when that was another order."""
+        if not is_same:
+            code = "duplicate_client_order_id" if idempotency_key is None else _REUSED
+            raise Problem(code, "it was sent before with another body", order_id=order_id)
+        found = await find_order(self._context, order_id)
+        assert found is not None, "its record names an entry of the log"
+        location = (b"location", b"/orders/" + order_id.encode())
+        return Answer(200, order_answer(*found), (location, (b"idempotent-replayed", b"true")))
+
     async def cancel(self, call: Call) -> Answer:
         """204 when the order is no longer open, 202 when the matcher takes its time."""
-        order = (await own_order(self._context, call)).order
+        return await self._cancel((await own_order(self._context, call)).order)
+
+    async def cancel_by_client_id(self, call: Call) -> Answer:
+        """The same, by the broker's own id of the order."""
+        return await self._cancel((await own_client_order(self._context, call)).order)
+
+    async def _cancel(self, order: OrderRecord) -> Answer:
         if not order.state.is_open:
             return Answer(204)
         instrument = self._context.directory.instruments[order.symbol]
+        self._pressure.admit_cancel()
         command = codec.encode(CancelOrder(order.sequence))
-        place = await self._appender.append(instrument, command)
+        entry = Entry(order.symbol, command, Urgency.CANCEL)
+        place = await self._appender.append(instrument.partition, entry)
         if await self._decided(instrument, place.sequence):
             return Answer(204)
         return _in_the_log(order, "cancel")
@@ -68,7 +120,9 @@ class OrderRoutes:
         command = parse_amendment(call.body, order.sequence, call.header(b"if-match"), now_ms)
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
-        place = await self._appender.append(instrument, codec.encode(command))
+        self._pressure.admit_order()
+        entry = Entry(order.symbol, codec.encode(command))
+        place = await self._appender.append(instrument.partition, entry)
         if not await self._decided(instrument, place.sequence):
             return _in_the_log(order, "amendment")
         found = await find_order(self._context, order.order_id)

@@ -1,18 +1,23 @@
 """Ingress as a service: what it offers and how it is put together."""
 
+import asyncio
+import contextlib
+
 from fastapi import APIRouter
 
 from ingress.appender import Appender
 from ingress.brokers import brokers_router
 from ingress.debug import debug_router
-from ingress.documentation import AMEND, CANCEL, PLACE
+from ingress.documentation import AMEND, CANCEL, CANCEL_BY_CLIENT_ID, PLACE
 from ingress.intake import schemas
+from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
 from runtime.connections import AsyncChannel
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
+from runtime.log import Limits
 from runtime.settings import load
 
 
@@ -20,11 +25,32 @@ def create(context: Context) -> Service:
     settings = load(
         IngressSettings, redis_url=context.settings.redis_url, instance=context.settings.instance
     )
-    appender = Appender(settings.redis_url, f"log-{settings.instance}", settings.waiting_max)
+    appender = Appender(
+        settings.redis_url,
+        f"log-{settings.instance}",
+        settings.waiting_max,
+        Limits(
+            settings.backlog_max,
+            settings.unstored_max,
+            settings.client_ids_max,
+            settings.client_ids_hours * 3_600_000,
+        ),
+    )
     channel = AsyncChannel(settings.redis_url, f"registrar-{settings.instance}")
-    routes = OrderRoutes(context, appender, channel, settings.decision_wait_ms / 1000)
+    gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
+    pressure = Pressure(gauge)
+    routes = OrderRoutes(context, appender, channel, pressure, settings.decision_wait_ms / 1000)
+    watching: set[asyncio.Task[None]] = set()
+
+    async def start() -> None:
+        watching.add(asyncio.create_task(pressure.watch()))
 
     async def stop() -> None:
+        for task in watching:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await gauge.close()
         await appender.close()
         await channel.close()
 
@@ -38,8 +64,15 @@ def create(context: Context) -> Service:
             Endpoint("POST", "/orders", routes.place, PLACE),
             Endpoint("PATCH", "/orders/{order_id}", routes.amend, AMEND),
             Endpoint("POST", "/orders/{order_id}/cancel", routes.cancel, CANCEL),
+            Endpoint(
+                "POST",
+                "/orders/by-client-id/{symbol}/{client_order_id}/cancel",
+                routes.cancel_by_client_id,
+                CANCEL_BY_CLIENT_ID,
+            ),
         ],
         router=router,
         schemas=schemas(),
+        start=start,
         stop=stop,
     )

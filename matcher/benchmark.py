@@ -26,6 +26,7 @@ from runtime.connections import Command as RedisCommand
 from runtime.embedded import EmbeddedRedis
 from runtime.functions import call
 from runtime.genesis import found
+from runtime.log import Entry, Limits, Urgency, append_call
 from runtime.registry import parse_instrument
 from runtime.settings import load
 from runtime.worker import tune_garbage_collection
@@ -235,10 +236,5 @@ def _command(
 
 
 def _append(partition: int, symbols: dict[str, list[bytes]]) -> RedisCommand:
-    names = list(symbols)
-    arguments: list[Any] = [len(names), *names]
-    for at, name in enumerate(names, 1):
-        for command in symbols[name]:
-            arguments += (at, command)
-    log_keys = [keys.orders(partition, name) for name in names]
-    return call("append", [keys.heads(partition), keys.bell(partition), *log_keys], arguments)
+    entries = [Entry(name, command, Urgency.TICK) for name in symbols for command in symbols[name]]
+    return append_call(partition, entries, Limits())

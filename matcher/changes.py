@@ -1,4 +1,4 @@
-"""What a batch changed, as the arguments of one ``exchange_commit``. Pure mapping.
+"""What a batch changed, as the arguments of one ``commit`` Function. Pure mapping.
 
 The order of the sections is the contract with ``runtime/exchange.lua``.
 """
@@ -106,7 +106,8 @@ class Changes:
             *[keys.fills(partition, field) for field in self._fills],
             *[keys.prices(partition, symbol) for symbol in self._prices],
         ]
-        arguments = [token, last_number, commit_id, new_hash, payload, PRICE_WINDOW_MAX]
+        arguments = [token, last_number, commit_id, new_hash, payload]
+        arguments += (PRICE_WINDOW_MAX, len(self._entries))
         cash = [item for pair in balances.items() for item in pair]
         for values in (positions, snapshots, cash, resting, ended, ended_records):
             arguments += (len(values), *values)

@@ -104,6 +104,7 @@ class Engine:
             command.document_number,
             time_ms,
             command.valid_until_ms,
+            command.client_order_id,
         )
         market.changed[sequence] = order
         events.append(OrderAccepted(sequence))

@@ -15,6 +15,7 @@ class Order:
     __slots__ = (
         "amended_sequence",
         "broker_id",
+        "client_order_id",
         "created_ms",
         "document_number",
         "filled_notional",
@@ -46,6 +47,7 @@ class Order:
         document_number: str = "",
         created_ms: int = 0,
         valid_until_ms: int | None = None,
+        client_order_id: str = "",
     ) -> None:
         self.sequence = sequence
         self.priority = sequence
@@ -59,6 +61,7 @@ class Order:
         self.document_number = document_number
         self.created_ms = created_ms
         self.valid_until_ms = valid_until_ms
+        self.client_order_id = client_order_id
         self.updated_ms = created_ms
         self.filled_notional = 0
         self.state = OrderState.NEW
@@ -114,6 +117,7 @@ class Order:
             self.version,
             self.priority,
             self.amended_sequence,
+            self.client_order_id,
         )
 
     @classmethod
@@ -129,6 +133,7 @@ class Order:
             record.document_number,
             record.created_ms,
             record.valid_until_ms,
+            record.client_order_id,
         )
         order.open_quantity = record.open_quantity
         order.filled_notional = record.filled_notional

@@ -20,6 +20,7 @@ from runtime.errors import Fenced, HistoryMismatch
 from runtime.functions import call
 from runtime.genesis import found
 from runtime.leases import Leases
+from runtime.log import Entry, Limits, Urgency, append_call
 from runtime.registry import refresh
 
 log = logging.getLogger(__name__)
@@ -260,17 +261,8 @@ class MatcherWorker:
         for partition in self._partitions.values():
             due = partition.agenda.pop_due(now_ms)
             if due:
-                commands.append(
-                    call(
-                        "append",
-                        [
-                            keys.heads(partition.number),
-                            keys.bell(partition.number),
-                            *[keys.orders(partition.number, symbol) for symbol in due],
-                        ],
-                        [len(due), *due, *[x for i in range(len(due)) for x in (i + 1, _TICK)]],
-                    )
-                )
+                ticks = [Entry(symbol, _TICK, Urgency.TICK) for symbol in due]
+                commands.append(append_call(partition.number, ticks, Limits()))
         for reply in self._channel.pipeline(commands):
             if isinstance(reply, Exception):
                 raise reply

@@ -31,6 +31,7 @@ ORDER_COLUMNS = (
     "version",
     "priority",
     "amended_sequence",
+    "client_order_id",
 )
 ORDER_CHANGING = (
     "price",
@@ -121,6 +122,7 @@ def order_row(record: OrderRecord) -> Row:
         record.version,
         record.priority,
         record.amended_sequence,
+        record.client_order_id or None,
     )
 
 

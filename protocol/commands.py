@@ -10,7 +10,8 @@ from protocol.enums import OrderType, Side
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """A new order. ``price`` is ``None`` for a market order, ``valid_until_ms`` too."""
+    """A new order. ``price`` is ``None`` for a market order, ``valid_until_ms`` too;
+    ``client_order_id`` is empty when the broker gave none."""
 
     broker_id: str
     document_number: str
@@ -19,6 +20,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     price: int | None
     quantity: int
     valid_until_ms: int | None
+    client_order_id: str = ""
 
 
 class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):

@@ -15,6 +15,8 @@ key                        type    writer         readers                  trimm
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
 {pNN}:bell                 stream  ingress        matcher                  append, MAXLEN
 {pNN}:orders:SYMBOL        stream  ingress        matcher, readapi         persister, when stored
+{pNN}:clients              hash    ingress        ingress                  append, by age and count
+{pNN}:clients:before       hash    ingress        ingress                  append, TTL
 {pNN}:lease:KIND           string  KIND           KIND, commit             TTL
 {pNN}:batch                hash    matcher        matcher, status          never (one per partition)
 {pNN}:positions            hash    matcher        matcher, ingress         never (one per symbol)
@@ -48,7 +50,8 @@ def workers(kind: str) -> str:
 
 
 def heads(partition: int) -> str:
-    """Symbol → last sequence appended; ``@time`` last stamp in ms; ``@bell`` last bell number."""
+    """Symbol → last sequence appended; ``@time`` last stamp in ms; ``@bell`` last bell number;
+    ``@count`` commands appended so far."""
     return f"{{p{partition:02d}}}:heads"
 
 
@@ -62,13 +65,28 @@ def orders(partition: int, symbol: str) -> str:
     return f"{{p{partition:02d}}}:orders:{symbol}"
 
 
+def clients(partition: int) -> str:
+    """``N:broker:client_order_id`` → ``sequence:time:digest``; ``@since`` when it was begun."""
+    return f"{{p{partition:02d}}}:clients"
+
+
+def clients_before(partition: int) -> str:
+    """The hash that :func:`clients` took the place of."""
+    return f"{{p{partition:02d}}}:clients:before"
+
+
+def client_field(instrument_number: int, broker_id: str, client_order_id: str) -> str:
+    return f"{instrument_number}:{broker_id}:{client_order_id}"
+
+
 def lease(partition: int, kind: str) -> str:
     """Token of the worker of this kind that owns the partition."""
     return f"{{p{partition:02d}}}:lease:{kind}"
 
 
 def batch(partition: int) -> str:
-    """``number``, ``hash`` and ``commit`` of the last committed batch."""
+    """``number``, ``hash`` and ``commit`` of the last committed batch; ``applied`` counts the
+    commands of all batches."""
     return f"{{p{partition:02d}}}:batch"
 
 

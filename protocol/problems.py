@@ -11,6 +11,7 @@ import msgspec
 CONTENT_TYPE = b"application/problem+json"
 
 CODES: dict[str, tuple[int, str]] = {
+    "malformed_request": (400, "The request is not HTTP"),
     "unauthorized": (401, "A key is needed"),
     "forbidden": (403, "Not yours"),
     "not_found": (404, "No such resource"),
@@ -19,6 +20,7 @@ CODES: dict[str, tuple[int, str]] = {
     "broker_not_found": (404, "No such broker"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "order_not_open": (409, "The order is closed"),
+    "duplicate_client_order_id": (409, "The client order id is another order's"),
     "quantity_below_filled": (409, "More than that is filled already"),
     "version_mismatch": (412, "The order has changed"),
     "body_too_large": (413, "The body is too large"),
@@ -32,6 +34,8 @@ CODES: dict[str, tuple[int, str]] = {
     "valid_until_not_allowed": (422, "A market order has no valid_until"),
     "valid_until_passed": (422, "valid_until is not in the future"),
     "nothing_to_amend": (422, "Nothing is to be changed"),
+    "idempotency_key_reused": (422, "The Idempotency-Key is another request's"),
+    "invalid_idempotency_key": (422, "The Idempotency-Key cannot be used"),
     "invalid_if_match": (422, "If-Match is not a version"),
     "invalid_symbol": (422, "The symbol is invalid"),
     "symbol_not_listed": (422, "The symbol is not listed"),

@@ -33,6 +33,8 @@ class OrderRecord(msgspec.Struct, array_like=True, gc=False):
     """Sequence of the entry that gave the order its turn; 0 means its own."""
     amended_sequence: int = 0
     """Sequence of the last amendment that was made; 0 means none."""
+    client_order_id: str = ""
+    """The broker's own id of the order; empty when there is none."""
 
     @property
     def order_id(self) -> str:

@@ -23,6 +23,7 @@ QUANTITY_MAX = 10**6
 TIME_MS_MAX = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can name.
 # In Python `$` also matches before a last newline, in JSON Schema it does not: rule it out.
 SYMBOL_PATTERN = "^[A-Z0-9.]{1,12}$(?!\n)"
+CLIENT_ORDER_ID_PATTERN = "^[A-Za-z0-9._:-]{1,36}$(?!\n)"
 DOCUMENT_NUMBER_PATTERN = (
     "^[^\\x00-\\x1f\\x7f]{1,20}$(?!\n)"  # No control characters: it is stored as text.
 )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from runtime.http.orders import CLIENT_ID_PARAMETERS
+
 _SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 _PROBLEM = {
     "description": "A problem (RFC 9457) with a stable `code`; see docs/errors.md",
@@ -36,6 +38,9 @@ _ORDER_ID = _path("order_id", {"type": "string", "format": "uuid"})
 
 ORDER = _read(
     "The status and the trades of an own order", "orders", [_ORDER_ID], 401, 403, 404, 503
+)
+ORDER_BY_CLIENT_ID = _read(
+    "The same by the broker's own id of the order", "orders", CLIENT_ID_PARAMETERS, 401, 404, 503
 )
 PRICE = _read(
     "Last price and moving average",

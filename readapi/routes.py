@@ -14,7 +14,7 @@ from readapi.answers import (
 )
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.orders import order_answer, own_order
+from runtime.http.orders import order_answer, own_client_order, own_order
 
 DEPTH_DEFAULT = 10
 TRADES_DEFAULT = 50
@@ -27,6 +27,10 @@ class ReadRoutes:
 
     async def order(self, call: Call) -> Answer:
         found = await own_order(self._context, call)
+        return Answer(200, order_answer(found.order, found.fills))
+
+    async def order_by_client_id(self, call: Call) -> Answer:
+        found = await own_client_order(self._context, call)
         return Answer(200, order_answer(found.order, found.fills))
 
     async def price(self, call: Call) -> Answer:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from readapi.debug import debug_router
-from readapi.documentation import BALANCE, BOOK, ORDER, PRICE
+from readapi.documentation import BALANCE, BOOK, ORDER, ORDER_BY_CLIENT_ID, PRICE
 from readapi.routes import ReadRoutes
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
@@ -17,6 +17,12 @@ def create(context: Context) -> Service:
         name="readapi",
         endpoints=[
             Endpoint("GET", "/orders/{order_id}", routes.order, ORDER),
+            Endpoint(
+                "GET",
+                "/orders/by-client-id/{symbol}/{client_order_id}",
+                routes.order_by_client_id,
+                ORDER_BY_CLIENT_ID,
+            ),
             Endpoint("GET", "/stocks/{symbol}/price", routes.price, PRICE),
             Endpoint("GET", "/stocks/{symbol}/book", routes.book, BOOK),
             Endpoint("GET", "/balance", routes.balance, BALANCE),

@@ -1,6 +1,7 @@
 """Closed orders that have left Redis, from PostgreSQL."""
 
 import uuid
+from typing import Any
 
 from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -25,15 +26,8 @@ class Archive:
         """An order and its fills, oldest first."""
         if not self._url:
             return None
-        if self._engine is None:
-            self._engine = create_async_engine(
-                sqlalchemy_url(self._url),
-                pool_size=POOL_SIZE,
-                pool_pre_ping=True,
-                connect_args={"connect_timeout": CONNECT_SECONDS_MAX},
-            )
         wanted = uuid.UUID(order_id)
-        async with self._engine.connect() as connection:
+        async with self._connected().connect() as connection:
             row = (
                 await connection.execute(select(orders).where(orders.c.order_id == wanted))
             ).one_or_none()
@@ -44,14 +38,43 @@ class Archive:
                 .where(or_(trades.c.maker_order_id == wanted, trades.c.taker_order_id == wanted))
                 .order_by(trades.c.trade_number)
             )
-            return _order(row), [_fill(fill, wanted) for fill in fills]
+            return order_record(row), [_fill(fill, wanted) for fill in fills]
+
+    async def order_id_of(self, broker_id: str, symbol: str, client_order_id: str) -> str | None:
+        """The id of the latest order to which the broker gave this id."""
+        if not self._url:
+            return None
+        async with self._connected().connect() as connection:
+            found = await connection.execute(
+                select(orders.c.order_id)
+                .where(
+                    orders.c.broker_id == uuid.UUID(broker_id),
+                    orders.c.symbol == symbol,
+                    orders.c.client_order_id == client_order_id,
+                )
+                .order_by(orders.c.sequence.desc())
+                .limit(1)
+            )
+            order_id = found.scalar_one_or_none()
+        return None if order_id is None else str(order_id)
+
+    def _connected(self) -> AsyncEngine:
+        if self._engine is None:
+            self._engine = create_async_engine(
+                sqlalchemy_url(self._url),
+                pool_size=POOL_SIZE,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": CONNECT_SECONDS_MAX},
+            )
+        return self._engine
 
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
 
 
-def _order(row: "Row[tuple[object, ...]]") -> OrderRecord:
+def order_record(row: "Row[Any]") -> OrderRecord:
+    """A row of the orders table."""
     return OrderRecord(
         symbol=row.symbol,
         instrument_number=row.instrument_number,
@@ -72,6 +95,7 @@ def _order(row: "Row[tuple[object, ...]]") -> OrderRecord:
         version=row.version,
         priority=row.priority,
         amended_sequence=row.amended_sequence,
+        client_order_id=row.client_order_id or "",
     )
 
 

@@ -85,6 +85,7 @@ orders = Table(
     Column("version", Integer, nullable=False),
     Column("priority", BigInteger, nullable=False, server_default="0"),
     Column("amended_sequence", BigInteger, nullable=False, server_default="0"),
+    Column("client_order_id", Text),
     CheckConstraint("price > 0", name="price"),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("open_quantity BETWEEN 0 AND quantity", name="open_quantity"),
@@ -92,6 +93,13 @@ orders = Table(
     CheckConstraint("side IN ('bid', 'ask')", name="side"),
 )
 Index(None, orders.c.broker_id, orders.c.created_at)
+Index(
+    None,
+    orders.c.broker_id,
+    orders.c.symbol,
+    orders.c.client_order_id,
+    postgresql_where=orders.c.client_order_id.is_not(None),
+)
 
 trades = Table(
     "trades",

@@ -1,4 +1,4 @@
-#!lua name=exchange_v1
+#!lua name=exchange_v2
 -- The Redis Functions of the exchange. Rules: every key is declared; all checks come before the
 -- first write, because a Function that fails half-way keeps what it wrote; no arithmetic on money
 -- and no JSON, because Lua numbers are doubles; times and sequences stay below 2^53.
@@ -19,58 +19,105 @@ local function call_many(command, key, values, first, last)
   end
 end
 
--- KEYS heads, bell, one log per symbol; ARGV n, n symbols, then (index of symbol, command)...
--- Returns {time in ms, sequence of each command...}. The time never goes back.
+-- The records of client order ids: a hash that is written and the one before it. When the first
+-- has reached its size or its age it takes the other's place, so both stay bounded, and a record
+-- is found for at least that long or that many.
+local function turn_records(new, old, now, count_max, age_max)
+  local since = redis.call('HGET', new, '@since')
+  if since and now - tonumber(since) < age_max and redis.call('HLEN', new) <= count_max then
+    return
+  end
+  if since then
+    redis.call('UNLINK', old)
+    redis.call('RENAME', new, old)
+    redis.call('PEXPIRE', old, int(age_max))
+  end
+  redis.call('HSET', new, '@since', int(now))
+  redis.call('PEXPIRE', new, int(2 * age_max))
+end
+
+-- KEYS heads, bell, batch, events, records of client order ids, those before them, one log per
+-- symbol. ARGV limits: commands not applied, batches not stored, records, their age in ms; then
+-- n, n symbols, then (index of symbol, urgency, client, digest, command)...
+-- Returns {time in ms, one value per command}: its sequence; -1 when it was refused because too
+-- much is waiting; 'sequence:time:digest' of the first command of this client field when there
+-- was one. The time never goes back.
 local function append(keys, argv)
-  local heads, bell = keys[1], keys[2]
-  local count = tonumber(argv[1])
+  local heads, bell, new_records, old_records = keys[1], keys[2], keys[5], keys[6]
+  local count = tonumber(argv[5])
   local symbols = {}
-  for i = 1, count do symbols[i] = argv[1 + i] end
-  local known = redis.call('HMGET', heads, '@time', '@bell', unpack(symbols))
+  for i = 1, count do symbols[i] = argv[5 + i] end
+  local known = redis.call('HMGET', heads, '@time', '@bell', '@count', unpack(symbols))
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local time = int(math.max(now, tonumber(known[1] or 0)))
-  local ring = int(tonumber(known[2] or 0) + 1)
-  local sequences = {}
-  for i = 1, count do sequences[i] = tonumber(known[2 + i] or 0) end
+  local time = math.max(now, tonumber(known[1] or 0))
+  local stamp = int(time)
+  local taken = tonumber(known[3] or 0)
+  local applied = tonumber(redis.call('HGET', keys[3], 'applied') or 0)
+  -- How full: below 1 everything is taken, below 2 what is urgent.
+  local unstored = redis.call('XLEN', keys[4]) / tonumber(argv[2])
+  local backlog_max = tonumber(argv[1])
+  local sequences, named = {}, {}
+  for i = 1, count do sequences[i] = tonumber(known[3 + i] or 0) end
 
-  local reply = {tonumber(time)}
-  for i = 2 + count, #argv, 2 do
-    local symbol = tonumber(argv[i])
-    local sequence = sequences[symbol] + 1
-    sequences[symbol] = sequence
-    redis.call('XADD', keys[2 + symbol], int(sequence) .. '-0', 't', time, 'c', argv[i + 1])
-    reply[#reply + 1] = sequence
+  local reply = {time}
+  local ring = false
+  for i = 6 + count, #argv, 5 do
+    local symbol, urgency, client = tonumber(argv[i]), tonumber(argv[i + 1]), argv[i + 2]
+    local record = false
+    if client ~= '' then
+      record = redis.call('HGET', new_records, client) or redis.call('HGET', old_records, client)
+    end
+    if record then
+      reply[#reply + 1] = record
+    elseif urgency < 2 and math.max((taken - applied) / backlog_max, unstored) >= 1 + urgency then
+      reply[#reply + 1] = -1
+    else
+      local sequence = sequences[symbol] + 1
+      sequences[symbol], named[symbol], ring = sequence, true, true
+      taken = taken + 1
+      redis.call('XADD', keys[6 + symbol], int(sequence) .. '-0', 't', stamp, 'c', argv[i + 4])
+      if client ~= '' then
+        turn_records(new_records, old_records, now, tonumber(argv[3]), tonumber(argv[4]))
+        redis.call('HSET', new_records, client, int(sequence) .. ':' .. stamp .. ':' .. argv[i + 3])
+      end
+      reply[#reply + 1] = sequence
+    end
   end
-  local updates = {'@time', time, '@bell', ring}
+  if not ring then return reply end
+  local next_bell = int(tonumber(known[2] or 0) + 1)
+  local updates, news = {'@time', stamp, '@bell', next_bell, '@count', int(taken)}, {}
   for i = 1, count do
-    updates[#updates + 1] = symbols[i]
-    updates[#updates + 1] = int(sequences[i])
+    if named[i] then
+      updates[#updates + 1] = symbols[i]
+      updates[#updates + 1] = int(sequences[i])
+      news[#news + 1] = symbols[i]
+    end
   end
   redis.call('HSET', heads, unpack(updates))
-  redis.call('XADD', bell, 'MAXLEN', '~', BELL_KEPT, ring .. '-0',
-             's', table.concat(symbols, ' '))
+  redis.call('XADD', bell, 'MAXLEN', '~', BELL_KEPT, next_bell .. '-0', 's', table.concat(news, ' '))
   return reply
 end
 
 -- One batch of one partition, all or nothing. KEYS lease, batch, open, positions, books, balances,
 -- events, dead, then the keys of the closed orders, the fill lists and the price lists in the
--- order of their sections. ARGV token, expected number, commit id, hash, payload, then sections:
+-- order of their sections. ARGV token, expected number, commit id, hash, payload, length of price
+-- lists, number of log entries, then sections:
 --   position pairs, snapshot pairs, balance pairs, open pairs, open removals: n, n values
 --   closed orders:     n, n values            (one key each)
 --   fills, then prices: n lists, each m, m values (one key each)
 --   dead letters:      n, each symbol, sequence, reason, entry
--- Prices are cut to the last argv[6]; fill lists grow only while their order is open.
+-- Fill lists grow only while their order is open.
 local function commit(keys, argv)
   if redis.call('GET', keys[1]) ~= argv[1] then return 'FENCED' end
-  local last = redis.call('HMGET', keys[2], 'number', 'commit')
+  local last = redis.call('HMGET', keys[2], 'number', 'commit', 'applied')
   local number = tonumber(last[1] or 0)
   local expected = tonumber(argv[2])
   if number == expected + 1 and last[2] == argv[3] then return 'DUP' end
   if number ~= expected then return 'CONFLICT' end
 
   local window = tonumber(argv[6])
-  local at, key = 7, 9
+  local at, key = 8, 9
   local function section(command, name)
     local count = tonumber(argv[at])
     call_many(command, name, argv, at + 1, at + count)
@@ -105,7 +152,8 @@ local function commit(keys, argv)
   end
   local next_number = int(expected + 1)
   redis.call('XADD', keys[7], next_number .. '-0', 'h', argv[4], 'b', argv[5])
-  redis.call('HSET', keys[2], 'number', next_number, 'hash', argv[4], 'commit', argv[3])
+  redis.call('HSET', keys[2], 'number', next_number, 'hash', argv[4], 'commit', argv[3],
+             'applied', int(tonumber(last[3] or 0) + tonumber(argv[7])))
   return 'OK'
 end
 
@@ -202,17 +250,17 @@ local function reset(_, _)
   return count
 end
 
-redis.register_function('exchange_append', append)
-redis.register_function('exchange_reset', reset)
+redis.register_function('exchange_v2_append', append)
+redis.register_function('exchange_v2_reset', reset)
 redis.register_function{
-  function_name = 'exchange_commit', callback = commit, flags = {'allow-oom'}}
+  function_name = 'exchange_v2_commit', callback = commit, flags = {'allow-oom'}}
 redis.register_function{
-  function_name = 'exchange_renew', callback = renew, flags = {'allow-oom'}}
+  function_name = 'exchange_v2_renew', callback = renew, flags = {'allow-oom'}}
 redis.register_function{
-  function_name = 'exchange_release', callback = release, flags = {'allow-oom'}}
+  function_name = 'exchange_v2_release', callback = release, flags = {'allow-oom'}}
 redis.register_function{
-  function_name = 'exchange_acquire', callback = acquire, flags = {'allow-oom'}}
-redis.register_function('exchange_register', register)
-redis.register_function('exchange_list_instrument', list_instrument)
+  function_name = 'exchange_v2_acquire', callback = acquire, flags = {'allow-oom'}}
+redis.register_function('exchange_v2_register', register)
+redis.register_function('exchange_v2_list_instrument', list_instrument)
 redis.register_function{
-  function_name = 'exchange_enqueue', callback = enqueue, flags = {'allow-oom'}}
+  function_name = 'exchange_v2_enqueue', callback = enqueue, flags = {'allow-oom'}}

@@ -5,7 +5,8 @@ from typing import Any
 
 from runtime.connections import Channel, Command, ResponseError
 
-LIBRARY = "exchange_v1"  # A changed library gets a new name, so that old workers keep theirs.
+# A changed library gets a new name, and its Functions carry it, so that old workers keep theirs.
+LIBRARY = "exchange_v2"
 
 
 def source() -> str:
@@ -24,5 +25,5 @@ def ensure_loaded(channel: Channel) -> None:
 
 
 def call(name: str, keys: list[str], arguments: list[Any]) -> Command:
-    """The command that calls ``exchange_<name>``."""
-    return ("FCALL", f"exchange_{name}", len(keys), *keys, *arguments)
+    """The command that calls the Function ``name`` of the library."""
+    return ("FCALL", f"{LIBRARY}_{name}", len(keys), *keys, *arguments)

@@ -15,6 +15,12 @@ from protocol.units import format_time
 from runtime.http.context import Context
 from runtime.http.endpoints import Call
 
+CLIENT_ID_PARAMETERS: list[dict[str, Any]] = [
+    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    for name in ("symbol", "client_order_id")
+]
+"""For OpenAPI, of the calls that name an order by its client order id."""
+
 
 class FoundOrder(NamedTuple):
     order: OrderRecord
@@ -70,6 +76,51 @@ async def own_order(context: Context, call: Call) -> FoundOrder:
     return found
 
 
+async def client_order(
+    context: Context, broker_id: str, symbol: str, client_order_id: str
+) -> FoundOrder | None:
+    """The order to which the broker gave this id; where it gave none, the order's own id does."""
+    instrument = context.directory.instruments.get(symbol)
+    if instrument is None:
+        await context.registry.refresh()
+        instrument = context.directory.instruments.get(symbol)
+    if instrument is None:
+        return None
+    record = await client_record(context, instrument, broker_id, client_order_id)
+    order_id: str | None
+    if record is not None:
+        sequence, time_ms, _ = record.split(":")
+        order_id = ids.encode(int(time_ms), instrument.number, int(sequence))
+    else:
+        order_id = await context.archive.order_id_of(broker_id, symbol, client_order_id)
+    found = await find_order(context, order_id or client_order_id)
+    if found is None or (found.order.symbol, found.order.broker_id) != (symbol, broker_id):
+        return None
+    return found
+
+
+async def client_record(
+    context: Context, instrument: Instrument, broker_id: str, client_order_id: str
+) -> str | None:
+    """``sequence:time:digest`` of the order that had this client order id, while it is kept."""
+    field = keys.client_field(instrument.number, broker_id, client_order_id)
+    partition = instrument.partition
+    records = await context.read(
+        ("HGET", keys.clients(partition), field), ("HGET", keys.clients_before(partition), field)
+    )
+    return next((cast("bytes", r).decode() for r in records if r is not None), None)
+
+
+async def own_client_order(context: Context, call: Call) -> FoundOrder:
+    """The caller's order that a request names by symbol and client order id; else 401 or 404."""
+    broker = await context.authenticate(call.authorization)
+    symbol, client_order_id = call.parameters
+    found = await client_order(context, broker.broker_id, symbol, client_order_id)
+    if found is None:
+        raise Problem("order_not_found", "no order of yours in this symbol has this id")
+    return found
+
+
 def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
     """The fills that the record knows of; a commit between the two reads may have added more."""
     fills = []
@@ -113,6 +164,7 @@ def _pending(
         valid_until_ms=command.valid_until_ms,
         updated_ms=time_ms,
         version=0,
+        client_order_id=command.client_order_id,
     )
 
 
@@ -122,6 +174,8 @@ def order_answer(order: OrderRecord, fills: Iterable[FillRecord]) -> bytes:
     return msgspec.json.encode(
         {
             "id": order.order_id,
+            "order_id": order.order_id,
+            "client_order_id": order.client_order_id or order.order_id,
             "document_number": order.document_number,
             "symbol": order.symbol,
             "side": order.side.value,

@@ -19,7 +19,7 @@ from runtime.connections import Channel, RedisError
 from runtime.errors import SettingsError
 from runtime.http.application import create_app
 from runtime.http.context import Context
-from runtime.http.protocol import JoinedWritesProtocol
+from runtime.http.protocol import GuardedProtocol
 from runtime.http.service import Service
 from runtime.leases import Member
 from runtime.settings import Settings, load
@@ -53,7 +53,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     config = uvicorn.Config(
         create_app(settings, creators),
         loop="uvloop",
-        http=JoinedWritesProtocol,
+        http=GuardedProtocol,
         proxy_headers=False,
         access_log=False,
         log_config=None,

@@ -1,12 +1,11 @@
 """Putting commands into the log as ingress does, for workers under test."""
 
-from typing import Any
-
 from protocol import codec, keys
 from protocol.commands import Command
 from protocol.registry import Instrument
 from runtime.connections import Channel
 from runtime.functions import call
+from runtime.log import Entry, Limits, append_call
 from runtime.registry import parse_instrument
 
 
@@ -24,15 +23,8 @@ def list_symbol(channel: Channel, symbol: str, partitions: int = 16) -> Instrume
 
 def append(channel: Channel, instrument: Instrument, *commands: Command | bytes) -> list[int]:
     """Append commands to one symbol; returns ``[time_ms, sequence...]``."""
-    partition, symbol = instrument.partition, instrument.symbol
-    arguments: list[Any] = [1, symbol]
-    for command in commands:
-        arguments += (1, command if isinstance(command, bytes) else codec.encode(command))
-    reply: list[int] = channel.execute(
-        *call(
-            "append",
-            [keys.heads(partition), keys.bell(partition), keys.orders(partition, symbol)],
-            arguments,
-        )
-    )
+    entries = [
+        Entry(instrument.symbol, c if isinstance(c, bytes) else codec.encode(c)) for c in commands
+    ]
+    reply: list[int] = channel.execute(*append_call(instrument.partition, entries, Limits()))
     return reply

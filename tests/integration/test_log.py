@@ -5,7 +5,7 @@ import pytest
 from protocol import codec, keys
 from protocol.commands import Tick
 from runtime.connections import Channel, OutOfMemoryError
-from runtime.functions import call
+from runtime.log import Entry, Limits, append_call
 from tests.builders import ask, bid
 from tests.integration.feeding import append, list_symbol
 
@@ -23,13 +23,8 @@ def test_sequences_are_dense_and_entries_carry_time_and_command(channel: Channel
 def test_one_call_takes_commands_of_several_symbols_in_their_order(channel: Channel) -> None:
     first, second = list_symbol(channel, "AAA", 1), list_symbol(channel, "BBB", 1)
     tick = codec.encode(Tick())
-    reply = channel.execute(
-        *call(
-            "append",
-            [keys.heads(0), keys.bell(0), keys.orders(0, "AAA"), keys.orders(0, "BBB")],
-            [2, "AAA", "BBB", 1, tick, 2, tick, 1, tick],
-        )
-    )
+    entries = [Entry("AAA", tick), Entry("BBB", tick), Entry("AAA", tick)]
+    reply = channel.execute(*append_call(0, entries, Limits()))
     assert reply[1:] == [1, 1, 2]
     assert (first.partition, second.partition) == (0, 0)
     bells = channel.execute("XRANGE", keys.bell(0), "-", "+")

@@ -29,11 +29,11 @@ from protocol.registry import (
 GOLDEN_COMMANDS: list[tuple[Command, str]] = [
     (
         PlaceOrder("b", "123", Side.BID, OrderType.LIMIT, 1000, 5, 7),
-        "9801a162a3313233a3626964a56c696d6974cd03e80507",
+        "9901a162a3313233a3626964a56c696d6974cd03e80507a0",
     ),
     (
         PlaceOrder("b", "1", Side.ASK, OrderType.MARKET, None, 5, None),
-        "9801a162a131a361736ba66d61726b6574c005c0",
+        "9901a162a131a361736ba66d61726b6574c005c0a0",
     ),
     (CancelOrder(300), "9202cd012c"),
     (Tick(), "9103"),
@@ -70,6 +70,11 @@ def test_commands_keep_their_bytes(command: Command, golden: str) -> None:
     assert codec.decode_command(bytes.fromhex(golden)) == command
 
 
+def test_commands_from_before_the_last_field_are_still_read() -> None:
+    old = bytes.fromhex("9801a162a3313233a3626964a56c696d6974cd03e80507")
+    assert codec.decode_command(old) == GOLDEN_COMMANDS[0][0]
+
+
 @pytest.mark.parametrize(("event", "golden"), EVENTS)
 def test_events_keep_their_bytes(event: Event, golden: str) -> None:
     assert codec.encode(event).hex() == golden
@@ -80,11 +85,11 @@ def test_records_keep_their_bytes() -> None:
         "a55045545234010203a162a164a3626964a56c696d69740a05021e"
         "b07061727469616c6c795f66696c6c6564a0090402"
     )
-    golden = f"dc0013{tail}0000"
+    golden = f"dc0014{tail}0000a0"
     assert codec.encode(RECORD).hex() == golden
-    before_amendments = f"dc0011{tail}"
-    assert codec.decode_order(bytes.fromhex(before_amendments)) == RECORD
-    assert codec.decode_order(bytes.fromhex(golden)) == RECORD
+    before_client_order_ids, before_amendments = f"dc0013{tail}0000", f"dc0011{tail}"
+    for known in (golden, before_client_order_ids, before_amendments):
+        assert codec.decode_order(bytes.fromhex(known)) == RECORD
     fill = FillRecord(1, 2, 3, "b", 4)
     assert codec.encode(fill).hex() == "95010203a16204"
     assert codec.decode_fill(codec.encode(fill)) == fill

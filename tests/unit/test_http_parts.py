@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingress.intake import accepted, parse_order
+from ingress.intake import accepted, digest, parse_order, refuse_passed
 from ingress.settings import IngressSettings
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.problems import CODES, FieldError, Problem
@@ -105,21 +105,42 @@ def test_a_problem_says_where_what_and_under_which_id() -> None:
 
 
 def test_an_order_body_becomes_a_command_and_an_answer() -> None:
-    symbol, order = parse_order(json.dumps(order_body(price=1000)).encode(), "b", NOW_MS)
+    symbol, order = parse_order(json.dumps(order_body(price=1000)).encode(), "b")
     assert (symbol, order.side, order.price, order.broker_id) == ("PETR4", Side.BID, 1000, "b")
     answer = json.loads(accepted(symbol, order, "id", NOW_MS))
     assert answer["valid_until"] == "2999-01-01T00:00:00.000+00:00"
-    market, command = parse_order(json.dumps(order_body()).encode(), "b", NOW_MS)
+    market, command = parse_order(json.dumps(order_body()).encode(), "b")
     assert (command.price, command.valid_until_ms) == (None, None)
     assert json.loads(accepted(market, command, "id", NOW_MS))["price"] is None
+
+
+def test_the_idempotency_key_is_an_alias_of_the_client_order_id() -> None:
+    body = json.dumps(order_body(client_order_id="a-1")).encode()
+    for key in (None, b"a-1", b'"a-1"'):
+        assert parse_order(body, "b", key)[1].client_order_id == "a-1"
+    plain = json.dumps(order_body()).encode()
+    assert parse_order(plain, "b", b'"k.2"')[1].client_order_id == "k.2"
+    for key in (b"a-2", b'"a-1', b"", b"x" * 37, "\u00e9".encode()):
+        with pytest.raises(Problem) as raised:
+            parse_order(body, "b", key)
+        assert raised.value.code == "invalid_idempotency_key"
+
+
+def test_a_digest_tells_bodies_apart_but_not_spellings() -> None:
+    first = parse_order(json.dumps(order_body(client_order_id="a")).encode(), "b")
+    spaced = parse_order(json.dumps(order_body(client_order_id="a"), indent=4).encode(), "b")
+    other = parse_order(json.dumps(order_body(client_order_id="a", quantity=9)).encode(), "b")
+    assert digest(*first) == digest(*spaced) != digest(*other)
 
 
 def test_a_valid_until_of_this_very_millisecond_has_passed() -> None:
     body = order_body(price=1000, valid_until="2027-01-15T08:00:00Z")
     assert NOW_MS == 1_800_000_000_000
+    _, order = parse_order(json.dumps(body).encode(), "b")
     with pytest.raises(Problem) as raised:
-        parse_order(json.dumps(body).encode(), "b", NOW_MS)
+        refuse_passed(order.valid_until_ms, NOW_MS)
     assert raised.value.code == "valid_until_passed"
+    refuse_passed(order.valid_until_ms, NOW_MS - 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""How full Redis's memory is, and what is refused because of it before it is taken.
+
+Redis itself refuses appends at ``maxmemory``; commits go on, because they carry the flag
+``allow-oom`` and lead to what frees memory. Orders are refused well before, so that cancels, which
+shrink the book, still find room.
+"""
+
+import asyncio
+import logging
+
+from protocol.problems import Problem
+from runtime.connections import AsyncChannel, RedisError
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 0.5
+ORDERS_BELOW = 0.80  # Shares of maxmemory.
+CANCELS_BELOW = 0.95
+
+
+class Pressure:
+    """``share`` is the used part of ``maxmemory``; 0 when Redis has no limit."""
+
+    def __init__(self, channel: AsyncChannel) -> None:
+        self._channel = channel
+        self.share = 0.0
+
+    def admit_order(self) -> None:
+        """Raise a 503 :class:`Problem` when no order may be taken."""
+        if self.share >= ORDERS_BELOW:
+            raise self._full()
+
+    def admit_cancel(self) -> None:
+        """Raise a 503 :class:`Problem` when not even a cancel may be taken."""
+        if self.share >= CANCELS_BELOW:
+            raise self._full()
+
+    def _full(self) -> Problem:
+        return Problem(
+            "overloaded", f"nothing was taken: Redis is {self.share:.0%} full; try again later"
+        )
+
+    async def look(self) -> None:
+        """Ask Redis once."""
+        text = (await self._channel.execute("INFO", "memory")).decode()
+        values = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        limit = int(values["maxmemory"])
+        self.share = int(values["used_memory"]) / limit if limit else 0.0
+
+    async def watch(self) -> None:
+        """Look again and again; what Redis does not answer leaves the last answer standing."""
+        while True:
+            try:
+                await self.look()
+            except RedisError as error:
+                log.warning("redis does not tell its memory", extra={"error": str(error)})
+            await asyncio.sleep(PERIOD_SECONDS)
