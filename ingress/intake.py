@@ -1,13 +1,12 @@
 """From the body of ``POST /orders`` to a command, and to the answer. Pure."""
 
-import hashlib
 import re
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from protocol import codec, ids
+from protocol import ids
 from protocol.commands import AmendOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.problems import FieldError, Problem
@@ -101,12 +100,6 @@ def refuse_passed(valid_until_ms: int | None, now_ms: int) -> None:
     """Raise a 422 :class:`Problem` when ``valid_until`` is not in the future."""
     if valid_until_ms is not None and valid_until_ms <= now_ms:
         raise _field("valid_until", "valid_until_passed", f"it must be after {format_time(now_ms)}")
-
-
-def digest(symbol: str, order: PlaceOrder) -> str:
-    """What tells two bodies with one client order id apart: 16 hex digits."""
-    content = symbol.encode() + b" " + codec.encode(order)
-    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def parse_amendment(

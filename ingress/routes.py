@@ -4,11 +4,11 @@ import time
 
 from ingress.appender import Appender
 from ingress.decisions import wait_until_decided
-from ingress.intake import accepted, digest, parse_amendment, parse_order, refuse_passed
+from ingress.intake import accepted, parse_amendment, parse_order, refuse_passed
 from ingress.listing import list_symbol
 from ingress.pressure import Pressure
 from protocol import codec, ids, keys
-from protocol.commands import AmendOrder, CancelOrder, PlaceOrder
+from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
 from protocol.enums import OrderState
 from protocol.problems import Problem
 from protocol.records import OrderRecord
@@ -63,10 +63,11 @@ class OrderRoutes:
         self._pressure.admit_order()
         if instrument is None:
             instrument = await list_symbol(context, self._channel, symbol)
-        entry = Entry(symbol, codec.encode(order))
+        command = codec.encode(order)
+        entry = Entry(symbol, command)
         if order.client_order_id:
             field = keys.client_field(instrument.number, broker.broker_id, order.client_order_id)
-            entry = entry._replace(client=field, digest=digest(symbol, order))
+            entry = entry._replace(client=field, digest=digest(symbol, command))
         place = await self._appender.append(instrument.partition, entry)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
         if place.repeated:

@@ -22,8 +22,8 @@ from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
 from runtime import database
 from runtime.errors import Fenced, HistoryMismatch
 from runtime.genesis import Genesis
+from runtime.history import REGISTRY_CURSOR
 
-REGISTRY_CURSOR = "registry"
 STATEMENT_TIMEOUT_MS = 30_000
 
 _UPSERT_ORDERS = text(  # The names are our own constants.

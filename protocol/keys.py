@@ -8,6 +8,7 @@ number and sequence.
 key                        type    writer         readers                  trimmed by
 ========================== ======= ============== ======================== =======================
 {exchange}:genesis         hash    first worker   every worker             never
+{exchange}:restoring       string  restore        every worker             restore, at its end
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
@@ -39,6 +40,7 @@ key                        type    writer         readers                  trimm
 """
 
 GENESIS = "{exchange}:genesis"
+RESTORING = "{exchange}:restoring"
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"

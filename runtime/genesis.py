@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from protocol import keys
 from protocol.enums import ExecutionPrice
-from runtime import functions
+from runtime import functions, history
 from runtime.connections import Channel
 from runtime.errors import HistoryMismatch, ServerRefused
 from runtime.settings import Settings
@@ -38,11 +38,13 @@ class Genesis:
 
 
 def found(channel: Channel, settings: Settings) -> Genesis:
-    """Check the server, load the Functions, and return the genesis, writing it if there is none.
+    """Check the server and its history, load the Functions, and return the genesis, writing it if
+    there is none and PostgreSQL, where its address is known, holds none either.
 
     Raises :class:`ServerRefused` or :class:`HistoryMismatch`.
     """
     _check_server(channel, settings)
+    history.verify(channel, settings.database_url)
     functions.ensure_loaded(channel)
     # HSETNX of the id decides between racing founders; the rest is the same for all of them
     # or refused below.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from protocol import codec, keys
 from protocol.registry import Directory, InstrumentListed, RegistryEntry
@@ -67,18 +68,24 @@ class RegistryReader:
     async def _refresh(self) -> None:
         apply_entries(self.directory, await self._asked.execute(*_read_command(self.directory)))
 
-    async def tail(self) -> None:
-        """Follow the registry for ever, so that a revoked key ends within a moment."""
+    async def tail(self, verify: Callable[[], Awaitable[None]]) -> None:
+        """Follow the registry for ever, so that a revoked key ends within a moment. ``verify`` is
+        called when Redis is back after it was away: it may have come back with less."""
+        away = False
         while True:
             try:
                 streams = await self._tailed.execute(
-                    *("XREAD", "BLOCK", TAIL_BLOCK_MS, "STREAMS", keys.REGISTRY),
+                    *("XREAD", "BLOCK", 1 if away else TAIL_BLOCK_MS, "STREAMS", keys.REGISTRY),
                     f"{self.directory.sequence}-0",
                 )
             except RedisError as error:
                 log.warning("registry unreachable", extra={"error": str(error)})
+                away = True
                 await asyncio.sleep(0.5)
                 continue
+            if away:
+                await verify()
+                away = False
             for _, entries in streams or []:
                 apply_entries(self.directory, entries)
 

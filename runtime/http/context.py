@@ -8,6 +8,7 @@ from fastapi import Request
 
 from protocol.problems import unauthorized
 from protocol.registry import Broker, Directory, Instrument
+from runtime import history
 from runtime.archive import Archive
 from runtime.connections import AsyncChannel, Channel, Command
 from runtime.genesis import Genesis, found
@@ -47,8 +48,20 @@ class Context:
         self.genesis = found(founding, self.settings)
         founding.close()
         await self.registry.refresh()
-        self._tail = asyncio.create_task(self.registry.tail())
+        self._tail = asyncio.create_task(self.registry.tail(self._verify))
         self._tail.add_done_callback(_stop_on_failure)
+
+    async def _verify(self) -> None:
+        """Redis has come back; see that its history did too."""
+
+        def verify() -> None:
+            channel = Channel(self.settings.redis_url, f"history-{self.settings.instance}")
+            try:
+                history.verify(channel, self.settings.database_url)
+            finally:
+                channel.close()
+
+        await asyncio.to_thread(verify)
 
     async def close(self) -> None:
         if self._tail is not None:

@@ -3,11 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ingress.intake import accepted, digest, parse_order, refuse_passed
+from ingress.intake import accepted, parse_order, refuse_passed
 from ingress.settings import IngressSettings
+from protocol import codec
+from protocol.commands import digest
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.problems import CODES, FieldError, Problem
 from protocol.records import OrderRecord
@@ -127,10 +130,13 @@ def test_the_idempotency_key_is_an_alias_of_the_client_order_id() -> None:
 
 
 def test_a_digest_tells_bodies_apart_but_not_spellings() -> None:
-    first = parse_order(json.dumps(order_body(client_order_id="a")).encode(), "b")
-    spaced = parse_order(json.dumps(order_body(client_order_id="a"), indent=4).encode(), "b")
-    other = parse_order(json.dumps(order_body(client_order_id="a", quantity=9)).encode(), "b")
-    assert digest(*first) == digest(*spaced) != digest(*other)
+    def of(indent: int | None = None, **more: Any) -> str:
+        body = json.dumps(order_body(client_order_id="a", **more), indent=indent)
+        symbol, order = parse_order(body.encode(), "b")
+        return digest(symbol, codec.encode(order))
+
+    assert of() == of(indent=4)
+    assert len({of(), of(quantity=9), of(symbol="VALE3"), of(price=10)}) == 4
 
 
 def test_a_valid_until_of_this_very_millisecond_has_passed() -> None:

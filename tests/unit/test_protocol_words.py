@@ -27,7 +27,7 @@ from protocol.units import TIME_MS_MAX, format_time, milliseconds
 
 def test_every_key_is_in_the_table_of_its_module() -> None:
     assert keys.__doc__ is not None
-    made = [keys.GENESIS, keys.REGISTRY, keys.INSTRUMENTS, keys.LISTED]
+    made = [keys.GENESIS, keys.RESTORING, keys.REGISTRY, keys.INSTRUMENTS, keys.LISTED]
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         if name in ("order_field", "client_field"):
             continue
