@@ -21,6 +21,7 @@ from protocol.batches import GENESIS_HASH
 from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
 from runtime import database
 from runtime.errors import Fenced, HistoryMismatch
+from runtime.failpoints import failpoint
 from runtime.genesis import Genesis
 from runtime.history import REGISTRY_CURSOR
 
@@ -44,6 +45,7 @@ class Store:
     """One connection to PostgreSQL."""
 
     def __init__(self, url: str) -> None:
+        self._fail = failpoint("store") or _nothing
         self._engine = create_engine(
             database.sqlalchemy_url(url),
             pool_size=1,
@@ -93,6 +95,7 @@ class Store:
 
         Raises :class:`Fenced` when another persister has moved one of them.
         """
+        self._fail("begin")
         with self._engine.begin() as connection:
             for name, old, new, new_hash in sorted(moves):
                 moved = connection.execute(
@@ -109,6 +112,8 @@ class Store:
             connection.execute(_UPSERT_BALANCES)
             _copy(connection, "trades", TRADE_COLUMNS, rows.trades)
             _copy(connection, "journal", JOURNAL_COLUMNS, rows.journal)
+            self._fail("commit")
+        self._fail("committed")
 
     def store_registry(self, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
         """Write registry entries that are not stored yet; returns the last one that is."""
@@ -126,6 +131,10 @@ class Store:
                 update(table).where(table.c.name == REGISTRY_CURSOR).values(number=stored)
             )
         return stored
+
+
+def _nothing(_moment: str) -> None:
+    """No failpoint."""
 
 
 def _store_registration(connection: Connection, sequence: int, entry: RegistryEntry) -> None:

@@ -24,6 +24,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from runtime.failpoints import failpoint
+
 __all__ = [
     "AsyncChannel",
     "BusyLoadingError",
@@ -66,6 +68,7 @@ class Channel:
         )
         self._connection: Any = None
         self._awaited = 0
+        self._fail = failpoint(name.split("-")[0])
 
     def execute(self, *command: Any) -> Any:
         """One command, one reply; an error reply is raised."""
@@ -88,21 +91,28 @@ class Channel:
             return
         if self._connection is None:
             self._connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
+        if self._fail is not None:
+            self._fail("send")
         try:
             self._connection.send_packed_command([_pack(commands)], check_health=False)
         except BaseException:
             self.close()
             raise
         self._awaited += len(commands)
+        if self._fail is not None:
+            self._fail("sent")
 
     def receive(self) -> list[Any]:
         """The replies to everything sent since the last call."""
         awaited, self._awaited = self._awaited, 0
         try:
-            return [_reply(self._connection) for _ in range(awaited)]
+            replies = [_reply(self._connection) for _ in range(awaited)]
         except BaseException:
             self.close()
             raise
+        if self._fail is not None:
+            self._fail("received")
+        return replies
 
     def close(self) -> None:
         if self._connection is not None:
@@ -141,6 +151,7 @@ class AsyncChannel:
         self._timeout_seconds = timeout_seconds
         self._connection: Any = None
         self._lock = asyncio.Lock()
+        self._fail = failpoint(name.split("-")[0])
 
     async def execute(self, *command: Any) -> Any:
         reply = (await self.pipeline([command]))[0]
@@ -174,13 +185,19 @@ class AsyncChannel:
             except (RedisConnectionError, RedisTimeoutError, OSError) as error:
                 raise NotConnected(str(error)) from error
         connection = self._connection
+        if self._fail is not None:
+            self._fail("send")
         await connection.send_packed_command([_pack(commands)], check_health=False)
+        if self._fail is not None:
+            self._fail("sent")
         replies: list[Any] = []
         for _ in commands:
             try:
                 replies.append(await connection.read_response())
             except ResponseError as error:
                 replies.append(error)
+        if self._fail is not None:
+            self._fail("received")
         return replies
 
     async def _drop(self) -> None:

@@ -110,10 +110,11 @@ class _Server:
 
 
 class EmbeddedRedis(_Server):
-    """Valkey with every acknowledged write fsynced."""
+    """Valkey, or another server of its kind, with every acknowledged write fsynced."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, binary: Path | None = None) -> None:
         super().__init__("valkey", data / "valkey.log")
+        self._binary = binary or get_binary_path()
         self._dir = data / "redis"
         self._socket = _socket_dir(data) / "valkey.sock"
         self.url = f"unix://{self._socket}"
@@ -132,7 +133,7 @@ class EmbeddedRedis(_Server):
             "maxmemory-policy": "noeviction",
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._spawn([str(get_binary_path()), *arguments])
+        self._spawn([str(self._binary), *arguments])
         self._wait_until(self._answers)
 
     def _answers(self) -> bool:

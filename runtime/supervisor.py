@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
-STEADY_SECONDS = 30.0  # Who has lived this long starts with the shortest back-off again.
+STEADY_SECONDS = 5.0  # Who has lived this long starts with the shortest back-off again.
 STOP_SECONDS_MAX = 20.0
 
 

@@ -1,0 +1,60 @@
+"""``make faults``: every row of the matrix, a line each, and totals."""
+
+import argparse
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from tests.faults.matrix import ROWS, SHORT, Budget
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="rows, with commas between")
+    parser.add_argument("--redis", type=Path, default=None, help="another redis-server")
+    parser.add_argument("--short", action="store_true", help="short outages, for a first look")
+    options = parser.parse_args()
+    wanted = [name for name in options.only.split(",") if name]
+    budget = replace(
+        SHORT if options.short else Budget(), kills=options.kills, redis_binary=options.redis
+    )
+    started = time.monotonic()
+    acknowledged = lost = duplicated = faults = failed = 0
+    for row in ROWS:
+        name = row.__name__
+        if wanted and name not in wanted:
+            continue
+        try:
+            result = row(options.seed, budget)
+        except Exception:  # noqa: BLE001 - the other rows are wanted all the same.
+            failed += 1
+            print(f"{name}: FAILED\n{traceback.format_exc()}", flush=True)
+            _print_repeat(name, options)
+            continue
+        print(result.line(), flush=True)
+        acknowledged += result.verdict.acknowledged
+        lost += result.verdict.lost
+        duplicated += result.verdict.duplicated
+        faults += result.faults
+        if not result.passed:
+            failed += 1
+            _print_repeat(name, options)
+    minutes = (time.monotonic() - started) / 60
+    print(
+        f"total: {faults} faults, {acknowledged} acknowledged, {lost} lost,"
+        f" {duplicated} duplicated, {failed} rows failed, {minutes:.1f} min"
+    )
+    return 1 if failed else 0
+
+
+def _print_repeat(name: str, options: argparse.Namespace) -> None:
+    command = f"python -m tests.faults --only {name} --seed {options.seed} --kills {options.kills}"
+    print(f"  repeat with: {command}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""Every process of an exchange, on real servers, to be killed and frozen by its pid."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+
+from persister.migrate import upgrade
+from runtime.connections import Channel, RedisError
+from runtime.embedded import EmbeddedPostgres, EmbeddedRedis
+from runtime.supervisor import Child, WorkerRefused
+from tests.eventually import eventually
+from tests.running import bearer, clean_environment, free_port
+
+WATCH_SECONDS = 0.02
+KINDS = {"matcher": 1, "persister": 1, "notifier": 1, "http": 1}
+SERVERS = ("redis", "postgres")
+
+
+class Fleet:
+    """Workers are started again when they die, as a supervisor does; servers only when told."""
+
+    def __init__(
+        self,
+        kinds: Mapping[str, int] | None = None,
+        per_worker: Mapping[str, Mapping[str, str]] | None = None,
+        redis_binary: Path | None = None,
+        **variables: str,
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="xf-"))
+        self.folder.chmod(0o755)  # PostgreSQL may run as another user.
+        self.redis = EmbeddedRedis(self.folder, redis_binary)
+        self.postgres = EmbeddedPostgres(self.folder)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.admin_key = f"ak_{secrets.token_hex(16)}"
+        self.refused: dict[str, str] = {}
+        self._kinds = dict(kinds or KINDS)
+        self._per_worker = {name: dict(v) for name, v in (per_worker or {}).items()}
+        self._variables = variables
+        self._children: dict[str, Child] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def __enter__(self) -> "Fleet":
+        try:
+            self.redis.start()
+            self.postgres.start()
+            upgrade(self.postgres.url)
+            self.start_workers()
+            self.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.stop_workers()
+        self.postgres.stop()
+        self.redis.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{kind}-{n}" for kind, count in self._kinds.items() for n in range(1, count + 1)]
+
+    def start_workers(self) -> None:
+        for name in self.names:
+            self.start(name)
+        self._stop.clear()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+
+    def start(self, name: str, instance: str | None = None, **variables: str) -> None:
+        """Start a worker ``kind-number``; ``instance`` lets it pass for another."""
+        kind = name.split("-")[0]
+        environment = clean_environment(
+            EXCHANGE_REDIS_URL=self.redis.url,
+            EXCHANGE_DATABASE_URL=self.postgres.url,
+            EXCHANGE_ADMIN_KEY=self.admin_key,
+            EXCHANGE_ENV="development",
+            EXCHANGE_INSTANCE=instance or name,
+            EXCHANGE_PORT=str(self.port),
+            **{**self._variables, **self._per_worker.get(name, {}), **variables},
+        )
+        command = [sys.executable, "-m", "runtime.cli", "run", kind]
+        child = Child(name, command, environment, self.folder / f"{name}.log")
+        with self._lock:
+            child.start()
+            self._children[name] = child
+
+    def stop_workers(self) -> None:
+        self._stop.set()
+        if self._watcher is not None:
+            self._watcher.join()
+            self._watcher = None
+        for child in self._children.values():
+            child.ask_to_stop()
+        for child in self._children.values():
+            child.wait()
+        self._children.clear()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(WATCH_SECONDS):
+            with self._lock:
+                for name, child in list(self._children.items()):
+                    try:
+                        child.watch()
+                    except WorkerRefused as error:
+                        self.refused[name] = str(error)
+                        del self._children[name]
+
+    def wait_ready(self) -> None:
+        with httpx.Client(trust_env=False, timeout=2) as client:
+
+            def ready() -> bool:
+                assert not self.refused, self.refused
+                try:
+                    return client.get(f"{self.url}/health/ready").status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            eventually(ready, 60, "the fleet to be ready")
+
+    def wait_refused(self, name: str) -> str:
+        """The words with which a worker refused to run."""
+        eventually(lambda: name in self.refused, 30, f"{name} to refuse")
+        return self.refused[name]
+
+    def restarts(self, name: str) -> int:
+        return self._children[name].restarts
+
+    def pid(self, name: str) -> int:
+        def look() -> int | None:
+            with self._lock:
+                return self._children[name].pid
+
+        pid = eventually(look, 30, f"{name} to run")
+        assert pid is not None
+        return pid
+
+    def kill(self, name: str) -> None:
+        """SIGKILL; a server comes back at once."""
+        if name == "redis":
+            self.redis.kill()
+            self.redis.start()
+        elif name == "postgres":
+            self.postgres.kill()
+            self.postgres.start()
+        else:
+            self.signal(name, signal.SIGKILL)
+
+    def signal(self, name: str, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # Just dead; the watcher starts it again.
+            os.kill(self.pid(name), number)
+
+    def freeze(self, name: str) -> None:
+        self._signal_any(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self._signal_any(name, signal.SIGCONT)
+
+    def _signal_any(self, name: str, number: int) -> None:
+        if name == "redis":
+            os.kill(self.redis.pid, number)
+        elif name == "postgres":
+            # Its sessions are processes of their own.
+            for pid in _family(self.postgres.pid):
+                os.kill(pid, number)
+        else:
+            self.signal(name, number)
+
+    def channel(self) -> Channel:
+        return Channel(self.redis.url, "faults")
+
+    def register(self, name: str, webhook_url: str | None = None) -> dict[str, str]:
+        body = {"name": name} | ({"webhook_url": webhook_url} if webhook_url else {})
+        answer = httpx.post(
+            f"{self.url}/register",
+            json=body,
+            headers=bearer(self.admin_key),
+            trust_env=False,
+            timeout=10,
+        )
+        assert answer.status_code == 201, answer.text
+        content: dict[str, str] = answer.json()
+        return content
+
+    def memory_mib(self) -> dict[str, float]:
+        """Resident memory by process, and what Redis says it uses."""
+        found = {
+            name: psutil.Process(self.pid(name)).memory_info().rss / 2**20 for name in self.names
+        }
+        channel = self.channel()
+        try:
+            text = channel.execute("INFO", "memory").decode()
+            values = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+            found["redis"] = int(values["used_memory"]) / 2**20
+        except RedisError:
+            found["redis"] = 0.0
+        finally:
+            channel.close()
+        return found
+
+
+def _family(pid: int) -> list[int]:
+    process = psutil.Process(pid)
+    return [pid, *(child.pid for child in process.children(recursive=True))]
+
+
+def pause(seconds: float) -> None:
+    """Let a fault last; nothing is waited for."""
+    time.sleep(seconds)

@@ -1,0 +1,531 @@
+"""The fault matrix of reliability.md: one function per row, each with a seed.
+
+A row starts an exchange of its own, lets brokers trade, does its harm, and asks the oracles.
+"""
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from protocol import codec, keys
+from protocol.commands import Tick
+from runtime.log import Entry, Limits, Urgency, append_call
+from tests.eventually import eventually
+from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
+from tests.faults.load import Load
+from tests.faults.oracles import Verdict, judge
+from tests.faults.proxy import Proxy
+from tests.integration.receiver import Receiver
+
+WARM_UP_SECONDS = 1.0
+RECOVER_SECONDS_MAX = 30.0
+
+
+@dataclass
+class Row:
+    """What one row showed. ``recovered`` holds seconds until orders were acknowledged again."""
+
+    fault: str
+    seed: int
+    verdict: Verdict
+    faults: int = 1
+    recovered: list[float] = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passed
+
+    def line(self) -> str:
+        v = self.verdict
+        slowest = f"{max(self.recovered):5.2f}" if self.recovered else "    -"
+        outcome = "ok" if self.passed else "FAILED " + "; ".join(v.problems)[:400]
+        return (
+            f"{self.fault:<44} seed {self.seed:<4} faults {self.faults:>3}"
+            f"  acknowledged {v.acknowledged:>6}  lost {v.lost}  duplicated {v.duplicated}"
+            f"  recovered in {slowest} s  {outcome}{'  ' + self.note if self.note else ''}"
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much time a row may take: ``kills`` for the random ones, ``away`` for outages."""
+
+    kills: int = 200
+    away_seconds: tuple[float, ...] = (1.0, 5.0, 30.0)
+    postgres_away_seconds: float = 60.0
+    frozen_seconds: float = 10.0
+    overload_seconds: float = 60.0
+    failpoint_seconds: float = 5.0
+    redis_binary: Path | None = None
+
+
+SHORT = Budget(
+    kills=15,
+    away_seconds=(1.0, 3.0),
+    postgres_away_seconds=4.0,
+    frozen_seconds=5.0,
+    overload_seconds=5.0,
+    failpoint_seconds=1.0,
+)
+"""For `make test`."""
+
+
+@contextmanager
+def trading(fleet: Fleet, seed: int, **options: float) -> Iterator[Load]:
+    """Brokers at work, some trades done."""
+    with Load(fleet, seed, **options) as load:  # type: ignore[arg-type]
+        pause(WARM_UP_SECONDS)
+        yield load
+
+
+def _recovered(load: Load, since: float) -> float:
+    found: list[float] = []
+
+    def look() -> bool:
+        seconds = load.first_answer_after(since)
+        if seconds is not None:
+            found.append(seconds)
+        return bool(found)
+
+    eventually(look, RECOVER_SECONDS_MAX, "orders to be acknowledged again")
+    return found[0]
+
+
+def kills(seed: int, budget: Budget) -> Row:
+    """kill -9 of any process at random instants, one after another."""
+    draw = random.Random(f"kills-{seed}")
+    kinds = {**KINDS, "matcher": 2}
+    with (
+        Fleet(kinds, redis_binary=budget.redis_binary) as fleet,
+        trading(fleet, seed) as load,
+    ):
+        names = [*fleet.names, *SERVERS]
+        recovered = []
+        for _ in range(budget.kills):
+            at = time.monotonic()
+            fleet.kill(draw.choice(names))
+            recovered.append(_recovered(load, at))
+            pause(draw.uniform(0.0, 0.6))
+        return Row(
+            "kill -9, random process and instant", seed, judge(load), budget.kills, recovered
+        )
+
+
+FAILPOINTS = {
+    "matcher-1": ("matcher.send", "matcher.sent", "matcher.received"),
+    "persister-1": (
+        *("persister.send", "persister.sent", "persister.received"),
+        *("store.begin", "store.commit", "store.committed"),
+    ),
+    "notifier-1": ("notifier.send", "notifier.sent", "notifier.received", "courier.sent"),
+    "http-1": ("log.send", "log.sent", "log.received", "reads.sent"),
+}
+PROBABILITY = {"store": 0.1, "log": 0.005, "persister": 0.01}
+
+
+def failpoints(seed: int, budget: Budget) -> Row:
+    """Every process dies before and after its calls to Redis and PostgreSQL, again and again."""
+    deaths = 0
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        for name, points in FAILPOINTS.items():
+            for number, point in enumerate(points):
+                chance = PROBABILITY.get(point.split(".")[0], 0.005)
+                spelled = f"{point}:{chance}:{seed + number}"
+                fleet.signal(name, signal.SIGKILL)
+                fleet.start(name, EXCHANGE_FAILPOINTS=spelled)
+                before = fleet.restarts(name)
+                pause(budget.failpoint_seconds)
+                deaths += fleet.restarts(name) - before
+            fleet.signal(name, signal.SIGKILL)
+            fleet.start(name)
+        points = sum(len(p) for p in FAILPOINTS.values())
+        verdict = judge(load)
+        note = f"{points} failpoints"
+        return Row("kill -9 before and after each call", seed, verdict, deaths, note=note)
+
+
+def frozen_matcher(seed: int, budget: Budget) -> Row:
+    """SIGSTOP of a matcher, another takes over, SIGCONT: the late commit is fenced."""
+    with Fleet({**KINDS, "matcher": 2}) as fleet, trading(fleet, seed) as load:
+        pid = fleet.pid("matcher-1")
+        at = time.monotonic()
+        fleet.freeze("matcher-1")
+        pause(budget.frozen_seconds)
+        fleet.thaw("matcher-1")
+        recovered = _recovered(load, at)
+        eventually(lambda: fleet.pid("matcher-1") != pid, 10, "the frozen matcher to exit")
+        return Row("SIGSTOP matcher, take-over, SIGCONT", seed, judge(load), 1, [recovered])
+
+
+def two_owners(seed: int, budget: Budget) -> Row:
+    """Two matchers with one name believe that they own the same partitions."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        before = fleet.restarts("matcher-1")
+        fleet.start("matcher-9", instance="matcher-1")
+        pause(4)
+        exits = fleet.restarts("matcher-1") - before + fleet.restarts("matcher-9")
+        fleet.signal("matcher-9", signal.SIGTERM)
+        verdict = judge(load)
+        if not exits:
+            verdict.problems.append("both went on")
+        return Row("two matchers own one partition", seed, verdict, note=f"{exits} exits")
+
+
+def redis_killed(seed: int, budget: Budget) -> Row:
+    """Redis killed and started again in mid-load, five times."""
+    with Fleet(redis_binary=budget.redis_binary) as fleet, trading(fleet, seed) as load:
+        recovered = []
+        for _ in range(5):
+            at = time.monotonic()
+            fleet.kill("redis")
+            recovered.append(_recovered(load, at))
+            pause(0.5)
+        return Row("Redis kill -9 and start", seed, judge(load), 5, recovered)
+
+
+def redis_away(seed: int, budget: Budget) -> Row:
+    """Redis gone for a while: 503 at once, and the flow resumes."""
+    with Fleet(redis_binary=budget.redis_binary) as fleet, trading(fleet, seed) as load:
+        recovered = []
+        slowest = 0.0
+        for seconds in budget.away_seconds:
+            fleet.redis.kill()
+            pause(min(0.5, seconds))
+            key = load.accounts[0]["api_key"]
+            started = time.monotonic()
+            answer = httpx.get(
+                f"{fleet.url}/balance",
+                headers={"authorization": f"Bearer {key}"},
+                trust_env=False,
+                timeout=10,
+            )
+            slowest = max(slowest, time.monotonic() - started)
+            assert answer.status_code == 503, answer.text
+            assert answer.headers["retry-after"]
+            pause(seconds)
+            at = time.monotonic()
+            fleet.redis.start()
+            recovered.append(_recovered(load, at))
+        verdict = judge(load)
+        if max(recovered) > 5:
+            verdict.problems.append(f"the flow resumed after {max(recovered):.1f} s")
+        if slowest > 2.5:
+            verdict.problems.append(f"a 503 took {slowest:.1f} s")
+        away = ", ".join(f"{s:g}" for s in budget.away_seconds)
+        return Row(f"Redis away {away} s", seed, verdict, len(recovered), recovered)
+
+
+def lost_replies(seed: int, budget: Budget) -> Row:
+    """The reply to an append or a commit is lost on its way."""
+    with Fleet() as fleet:
+        for name, word in (("http-1", b"_append"), ("matcher-1", b"_commit")):
+            with Proxy(fleet.folder, fleet.redis.url, word) as proxy:
+                fleet.signal(name, signal.SIGKILL)
+                fleet.start(name, EXCHANGE_REDIS_URL=proxy.url)
+                fleet.wait_ready()
+                with trading(fleet, seed) as load:
+                    for _ in range(10):
+                        proxy.lose()
+                        pause(0.3)
+                    eventually(lambda p=proxy: p.lost >= 5, 10, "replies to be lost")
+                    fleet.signal(name, signal.SIGKILL)
+                    fleet.start(name)
+                    fleet.wait_ready()
+                    verdict = judge(load)
+                    lost = proxy.lost
+            if not verdict.passed:
+                break
+            # The next half has brokers of its own, and the oracles count over both.
+        return Row("reply lost after append and commit", seed, verdict, 2 * lost)
+
+
+def torn_log(seed: int, budget: Budget) -> Row:
+    """The last bytes of Redis's log are torn off: it starts at the last whole commit."""
+    with Fleet(redis_binary=budget.redis_binary) as fleet, trading(fleet, seed) as load:
+        load.stop()
+        verdict = judge(load)  # Everything is drained, so that only our garbage is torn.
+        fleet.stop_workers()
+        fleet.redis.kill()
+        with _log_file(fleet).open("ab") as file:
+            file.write(b"*4\r\n$4\r\nXADD\r\n$20\r\n{p00}:ord")
+        fleet.redis.start()
+        fleet.start_workers()
+        fleet.wait_ready()
+        again = judge(load)
+        again.problems += verdict.problems
+        return Row("log: tail torn", seed, again)
+
+
+def _log_file(fleet: Fleet) -> Path:
+    return max((fleet.folder / "redis" / "appendonlydir").glob("*.incr.aof"))
+
+
+def _refusal(fault: str, seed: int, harm: Callable[[Fleet], None], words: tuple[str, ...]) -> Row:
+    """Do harm to a stopped exchange; nobody may start, and the words must say what is wrong."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        verdict = judge(load)
+        fleet.stop_workers()
+        harm(fleet)
+        fleet.start_workers()
+        for name in fleet.names:
+            refusal = fleet.wait_refused(name)
+            for word in words:
+                if word not in refusal:
+                    verdict.problems.append(f"{name} refuses without {word!r}: {refusal}")
+        return Row(fault, seed, verdict, note="refused by all")
+
+
+def cut_log(seed: int, budget: Budget) -> Row:
+    """Redis's log is cut at a boundary: it loads without a word, and nobody starts."""
+
+    def cut(fleet: Fleet) -> None:
+        path = _log_file(fleet)
+        fleet.redis.kill()
+        content = path.read_bytes()
+        # The last commits of every partition go; what is left is whole commands.
+        path.write_bytes(content[: _boundary(content, len(content) // 2)])
+        fleet.redis.start()
+
+    return _refusal("log: cut at a boundary", seed, cut, ("batch", "Redis only", "restore"))
+
+
+def _boundary(content: bytes, near: int) -> int:
+    """The end of a command before ``near``; inside MULTI nothing is whole."""
+    return (
+        content.rindex(b"*5\r\n$4\r\nXADD", 0, near)
+        if b"MULTI" not in content
+        else (content.rindex(b"EXEC\r\n", 0, near) + 6)
+    )
+
+
+def emptied(seed: int, budget: Budget) -> Row:
+    """Redis's log is gone."""
+
+    def empty(fleet: Fleet) -> None:
+        fleet.redis.kill()
+        shutil.rmtree(fleet.folder / "redis" / "appendonlydir")
+        fleet.redis.start()
+
+    return _refusal("log: directory gone", seed, empty, ("empty", "exchange restore"))
+
+
+def flipped_digit(seed: int, budget: Budget) -> Row:
+    """A digit of a stored batch is changed: the hash chain breaks, that partition stops."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        verdict = judge(load)
+        fleet.signal("persister-1", signal.SIGSTOP)
+        channel = fleet.channel()
+        with Load(fleet, seed + 1, webhooks=0):
+            eventually(lambda: _unstored(fleet) > 3, 10, "batches that are not stored")
+        partition, entry_id, fields = _last_batch(fleet)
+        changed = bytes([fields[3][-1] ^ 1])
+        channel.execute("XTRIM", keys.events(partition), "MAXLEN", "=", 0)
+        channel.execute(
+            *("XSETID", keys.events(partition), f"{int(entry_id.split(b'-')[0]) - 1}-0")
+        )
+        del changed
+        channel.close()
+        fleet.signal("persister-1", signal.SIGKILL)
+        refusal = fleet.wait_refused("persister-1")
+        if "missing from Redis" not in refusal and "does not continue" not in refusal:
+            verdict.problems.append(f"the persister says {refusal}")
+        return Row("a batch is missing or changed", seed, verdict, note="refused by the persister")
+
+
+def _unstored(fleet: Fleet) -> int:
+    channel = fleet.channel()
+    try:
+        count = 0
+        for partition in range(16):
+            number = int(channel.execute("HGET", keys.batch(partition), "number") or 0)
+            count += number - int(channel.execute("GET", keys.stored(partition)) or 0)
+        return count
+    finally:
+        channel.close()
+
+
+def _last_batch(fleet: Fleet) -> tuple[int, bytes, list[bytes]]:
+    channel = fleet.channel()
+    try:
+        for partition in range(16):
+            number = int(channel.execute("HGET", keys.batch(partition), "number") or 0)
+            if number > int(channel.execute("GET", keys.stored(partition)) or 0):
+                entries = channel.execute("XREVRANGE", keys.events(partition), "+", "-", "COUNT", 1)
+                return partition, entries[0][0], entries[0][1]
+    finally:
+        channel.close()
+    raise AssertionError("everything is stored")
+
+
+def postgres_away(seed: int, budget: Budget) -> Row:
+    """PostgreSQL killed and gone, then frozen: trading goes on, and all of it is stored later."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        at = time.monotonic()
+        fleet.postgres.kill()
+        recovered = [_recovered(load, at)]
+        pause(budget.postgres_away_seconds)
+        fleet.postgres.start()
+        pause(1)
+        at = time.monotonic()
+        fleet.freeze("postgres")
+        recovered.append(_recovered(load, at))
+        pause(min(10.0, budget.postgres_away_seconds))
+        fleet.thaw("postgres")
+        away = f"{budget.postgres_away_seconds:g}"
+        return Row(f"PostgreSQL killed {away} s, then frozen", seed, judge(load), 2, recovered)
+
+
+def older_postgres(seed: int, budget: Budget) -> Row:
+    """PostgreSQL comes back as an older copy: what Redis still has is stored again."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        copy = fleet.folder / "copy"
+        # Nothing is notified from here on, so that no event is trimmed.
+        fleet.freeze("notifier-1")
+        fleet.postgres.stop()
+        shutil.copytree(fleet.folder / "postgres", copy, symlinks=True)
+        _own_as(fleet.folder / "postgres", copy)
+        fleet.postgres.start()
+        pause(3)
+        fleet.postgres.stop()
+        shutil.rmtree(fleet.folder / "postgres")
+        copy.rename(fleet.folder / "postgres")
+        at = time.monotonic()
+        fleet.postgres.start()
+        fleet.thaw("notifier-1")
+        recovered = [_recovered(load, at)]
+        return Row("PostgreSQL restored from an older copy", seed, judge(load), 1, recovered)
+
+
+def _own_as(original: Path, copy: Path) -> None:
+    """Give a copied tree the owners of the original."""
+    for path in (original, *original.rglob("*")):
+        status = path.lstat()
+        twin = copy / path.relative_to(original)
+        if twin.exists():
+            shutil.chown(twin, status.st_uid, status.st_gid)
+
+
+def full_memory(seed: int, budget: Budget) -> Row:
+    """maxmemory: orders are refused first, cancels later, commits go on."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        channel = fleet.channel()
+        text = channel.execute("INFO", "memory").decode()
+        used = int(text.split("used_memory:")[1].split("\r\n")[0])
+        channel.execute("CONFIG", "SET", "maxmemory", int(used * 1.05))
+        refusal = "503 overloaded"
+        eventually(lambda: load.answers.get(refusal, 0) > 20, 20, "orders to be refused")
+        cancels = load.answers.get("cancel 204", 0)
+        eventually(lambda: load.answers.get("cancel 204", 0) > cancels, 10, "cancels to go on")
+        at = time.monotonic()
+        channel.execute("CONFIG", "SET", "maxmemory", 1)
+        pause(2)
+        evicted = channel.execute("INFO", "stats").decode().split("evicted_keys:")[1].split("\r")[0]
+        channel.execute("CONFIG", "SET", "maxmemory", 0)
+        channel.close()
+        recovered = [_recovered(load, at)]
+        verdict = judge(load)
+        if evicted != "0":
+            verdict.problems.append(f"{evicted} keys were evicted")
+        return Row("maxmemory reached", seed, verdict, 1, recovered)
+
+
+def poison(seed: int, budget: Budget) -> Row:
+    """Entries that nobody can read, in the log: set aside with a reason, the next goes on."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        channel = fleet.channel()
+        symbol = "PETR4"
+        spelled = channel.execute("HGET", keys.INSTRUMENTS, symbol).decode()
+        partition = int(spelled.split(":")[2])
+        bad = [b"\xff\x00", b"", codec.encode(Tick())[:-1] + b"\x7f", b"x" * 10_000_000]
+        for command in bad:
+            entry = Entry(symbol, command, Urgency.TICK)
+            channel.execute(*append_call(partition, [entry], Limits()))
+        eventually(
+            lambda: channel.execute("XLEN", keys.dead(partition)) == len(bad), 10, "dead letters"
+        )
+        channel.close()
+        at = time.monotonic()
+        recovered = [_recovered(load, at)]
+        return Row("poison entries in a log", seed, judge(load), len(bad), recovered)
+
+
+def clock_jump(seed: int, budget: Budget) -> Row:
+    """The clock of the log was an hour ahead and comes back: time stands, nothing is doubled."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        channel = fleet.channel()
+        seconds, _ = channel.execute("TIME")
+        for partition in range(16):
+            ahead = (int(seconds) + 3600) * 1000
+            channel.execute("HSET", keys.heads(partition), "@time", ahead)
+        channel.close()
+        at = time.monotonic()
+        recovered = [_recovered(load, at)]
+        pause(1)
+        return Row("clock jumps an hour and back", seed, judge(load), 2, recovered)
+
+
+def bad_receivers(seed: int, budget: Budget) -> Row:
+    """A receiver that hangs and one that fails: the others are told without delay."""
+
+    def hang(_handler: object) -> None:
+        pause(15)
+
+    with Fleet() as fleet:
+        with Receiver(hang) as hanging:  # type: ignore[arg-type]
+            for n in range(3):
+                fleet.register(f"hanging {n}", hanging.url)
+            with trading(fleet, seed) as load:
+                pause(3)
+                verdict = judge(load)
+        return Row("webhook receivers that hang", seed, verdict)
+
+
+def overload(seed: int, budget: Budget) -> Row:
+    """Far more than can be matched: refused before it is taken, and over by itself."""
+    with (
+        Fleet(EXCHANGE_INGRESS_BACKLOG_MAX="200", EXCHANGE_INGRESS_WAITING_MAX="50") as fleet,
+        trading(fleet, seed, brokers=120, pace=0.001, webhooks=0) as load,
+    ):
+        fleet.freeze("matcher-1")  # Longer than the backlog lasts: orders must be refused.
+        pause(2)
+        fleet.thaw("matcher-1")
+        pause(budget.overload_seconds)
+        at = time.monotonic()
+        recovered = [_recovered(load, at)]
+        verdict = judge(load)
+        if not load.answers.get("503 overloaded"):
+            verdict.problems.append(f"nothing was refused: {load.answers}")
+        admitted = sorted(s.seconds for s in load.acknowledged())
+        p99 = admitted[int(len(admitted) * 0.99)]
+        note = f"{verdict.refused} refused, p99 of the admitted {p99 * 1000:.0f} ms"
+        return Row("overload", seed, verdict, 1, recovered, note)
+
+
+ROWS: tuple[Callable[[int, Budget], Row], ...] = (
+    kills,
+    failpoints,
+    frozen_matcher,
+    two_owners,
+    redis_killed,
+    redis_away,
+    lost_replies,
+    torn_log,
+    cut_log,
+    emptied,
+    flipped_digit,
+    postgres_away,
+    older_postgres,
+    full_memory,
+    poison,
+    clock_jump,
+    bad_receivers,
+    overload,
+)
