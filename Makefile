@@ -11,7 +11,7 @@ ARGS ?=
 EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
 export EXCHANGE_MARKETDATA
 
-.PHONY: up test bench demo format check install install-dev constraints clean
+.PHONY: up test faults bench demo format check install install-dev constraints clean
 
 up: install
 	$(BIN)/exchange up $(ARGS)
@@ -24,6 +24,12 @@ bench: install
 
 test: check
 	$(BIN)/pytest $(ARGS)
+
+# Every row of the fault matrix: make faults KILLS=200 SEED=1
+KILLS ?= 200
+SEED ?= 1
+faults: install-dev
+	$(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED) $(ARGS)
 
 # Everything about the source that needs no server.
 check: install-dev

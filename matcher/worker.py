@@ -16,7 +16,7 @@ from protocol.commands import Tick
 from protocol.partitions import all_partitions
 from protocol.registry import Directory
 from runtime.connections import Channel, Command
-from runtime.errors import Fenced, HistoryMismatch
+from runtime.errors import Fenced
 from runtime.functions import call
 from runtime.genesis import found
 from runtime.leases import Leases
@@ -218,10 +218,11 @@ class MatcherWorker:
         for entry_id, fields in entries:
             sequence = int(entry_id[:-2])
             if sequence != market.sequence + 1:
-                raise HistoryMismatch(
+                raise self._leases.gap(
+                    partition.number,
                     f"the log of {symbol} jumps from {market.sequence} to {sequence}"
                     f" (partition {partition.number}): Redis has lost entries;"
-                    " restore it from PostgreSQL"
+                    " empty it and run `exchange restore`",
                 )
             time_ms, payload = int(fields[1]), fields[3]
             try:

@@ -18,7 +18,7 @@ from protocol import codec, keys
 from protocol.partitions import all_partitions
 from protocol.registry import Directory
 from runtime.connections import AsyncChannel, Channel, Command
-from runtime.errors import HistoryMismatch
+from runtime.functions import call
 from runtime.genesis import found
 from runtime.leases import Leases
 from runtime.registry import refresh
@@ -125,9 +125,10 @@ class NotifierWorker:
         for entry_id, fields in entries:
             number += 1
             if entry_id != b"%d-0" % number:
-                raise HistoryMismatch(
+                raise self._leases.gap(
+                    partition,
                     f"batch {number} of partition {partition} is missing from Redis, which"
-                    f" continues at {entry_id.decode()}: restore it from PostgreSQL"
+                    f" continues at {entry_id.decode()}: empty it and run `exchange restore`",
                 )
             if not self._directory.endpoints:
                 continue  # Nobody listens, so nobody needs the batch decoded.
@@ -143,6 +144,6 @@ class NotifierWorker:
         for reply in self._channel.pipeline(commands):
             if isinstance(reply, Exception):
                 raise reply
-        self._channel.execute("SET", keys.notified(partition), number)
+        self._channel.execute(*call("mark", [keys.notified(partition)], [number]))
         self._cursors[partition] = number
         metrics.MESSAGES.inc(count)

@@ -15,6 +15,7 @@ from protocol.records import OrderRecord
 from protocol.registry import RegistryEntry
 from runtime.connections import Channel, Command
 from runtime.errors import HistoryMismatch, SettingsError
+from runtime.functions import call
 from runtime.genesis import found
 from runtime.leases import Leases
 from runtime.registry import decode_entry
@@ -132,9 +133,11 @@ class PersisterWorker:
             number += 1
             new_hash, payload = fields[1].decode(), fields[3]
             if entry_id != b"%d-0" % number:
-                raise HistoryMismatch(
+                raise self._leases.gap(
+                    partition,
                     f"batch {number} of partition {partition} is missing from Redis, which"
-                    f" continues at {entry_id.decode()}: restore Redis or PostgreSQL"
+                    f" continues at {entry_id.decode()}: PostgreSQL is older than what Redis has"
+                    " trimmed; bring a newer copy of it",
                 )
             if chain_hash(last_hash, payload) != new_hash:
                 raise HistoryMismatch(
@@ -170,14 +173,21 @@ class PersisterWorker:
         """Tell Redis what PostgreSQL has; only now may closed orders begin to leave."""
         seconds = self._settings.closed_seconds
         commands: list[Command] = [
-            ("SET", keys.stored(partition), number) for partition, number in watermarks.items()
+            call("mark", [keys.stored(partition)], [number])
+            for partition, number in watermarks.items()
         ]
         for partition, record in closed:
             field = keys.order_field(record.instrument_number, record.sequence)
             commands.append(("EXPIRE", keys.closed_order(partition, field), seconds))
             if record.filled_quantity:
                 commands.append(("EXPIRE", keys.fills(partition, field), seconds))
-        self._channel.pipeline(commands)
+        self._run(commands)
+
+    def _run(self, commands: list[Command]) -> None:
+        """Send commands none of which may fail."""
+        for reply in self._channel.pipeline(commands):
+            if isinstance(reply, Exception):
+                raise reply
 
     def _trim(self) -> None:
         """Drop log entries that are stored, and events that are stored and notified."""
@@ -193,7 +203,7 @@ class PersisterWorker:
         for partition, mark in zip(owned, notified, strict=True):
             done = min(self._cursors[partition][0], int(mark or 0))
             commands.append(("XTRIM", keys.events(partition), "MINID", "=", f"{done + 1}-0"))
-        self._channel.pipeline(commands)
+        self._run(commands)
 
     def _store_registry(self) -> None:
         entries = self._channel.execute(

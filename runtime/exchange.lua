@@ -237,6 +237,18 @@ local function enqueue(keys, argv)
   return (#argv - 3) / 2
 end
 
+-- KEYS strings; ARGV a value for each. Watermarks must move when memory is full: they are what
+-- frees it.
+local function mark(keys, argv)
+  for i, key in ipairs(keys) do redis.call('SET', key, argv[i]) end
+  return #keys
+end
+
+-- KEYS members; ARGV member, its heartbeat. Full memory is no sign of death.
+local function beat(keys, argv)
+  return redis.call('HSET', keys[1], argv[1], argv[2])
+end
+
 -- For benchmarks in development: forget everything but the registry. The one Function that looks
 -- for its keys, so it does not work on a Cluster.
 local function reset(_, _)
@@ -260,6 +272,10 @@ redis.register_function{
   function_name = 'exchange_v2_release', callback = release, flags = {'allow-oom'}}
 redis.register_function{
   function_name = 'exchange_v2_acquire', callback = acquire, flags = {'allow-oom'}}
+redis.register_function{
+  function_name = 'exchange_v2_mark', callback = mark, flags = {'allow-oom'}}
+redis.register_function{
+  function_name = 'exchange_v2_beat', callback = beat, flags = {'allow-oom'}}
 redis.register_function('exchange_v2_register', register)
 redis.register_function('exchange_v2_list_instrument', list_instrument)
 redis.register_function{

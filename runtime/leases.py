@@ -18,6 +18,7 @@ import msgspec
 
 from protocol import keys
 from runtime.connections import Channel
+from runtime.errors import Fenced, HistoryMismatch
 from runtime.functions import call
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,13 @@ class Leases:
             self._renew()
             self._members = self._heartbeat()
 
+    def gap(self, partition: int, what: str) -> Fenced | HistoryMismatch:
+        """The error for something missing from a stream: a worker that was paused for long finds
+        what others have done and trimmed meanwhile, and only an owner has found a real gap."""
+        if self._channel.execute("GET", keys.lease(partition, self._kind)) == self.token.encode():
+            return HistoryMismatch(what)
+        return Fenced(f"partition {partition} is another's by now ({what})")
+
     def surplus(self) -> set[int]:
         """The partitions that this worker should give up so that all members have their share."""
         return set(sorted(self.held)[self._share() :])
@@ -127,7 +135,7 @@ class Leases:
         self._clock_offset_ms = now_ms - time.monotonic() * 1000
         me = Member(self._instance, os.getpid(), socket.gethostname(), now_ms, self._health_port)
         _, flat = self._channel.pipeline(
-            [("HSET", key, self._instance, msgspec.json.encode(me)), ("HGETALL", key)]
+            [call("beat", [key], [self._instance, msgspec.json.encode(me)]), ("HGETALL", key)]
         )
         members = [msgspec.json.decode(value, type=Member) for value in flat[1::2]]
         forgotten = [m.instance for m in members if now_ms - m.seen_ms > MEMBER_FORGET_MS]

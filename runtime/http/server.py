@@ -17,6 +17,7 @@ from protocol import keys
 from runtime import logs
 from runtime.connections import Channel, RedisError
 from runtime.errors import SettingsError
+from runtime.genesis import found
 from runtime.http.application import create_app
 from runtime.http.context import Context
 from runtime.http.protocol import GuardedProtocol
@@ -50,6 +51,13 @@ def main(
 def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     tune_garbage_collection()
+    try:
+        # Before uvicorn, which would make a refusal an ordinary failure.
+        founding = Channel(settings.redis_url, f"founding-{settings.instance}")
+        found(founding, settings)
+        founding.close()
+    except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
+        return exit_code(error)
     config = uvicorn.Config(
         create_app(settings, creators),
         loop="uvloop",

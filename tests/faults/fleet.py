@@ -89,13 +89,17 @@ class Fleet:
         """Start a worker ``kind-number``; ``instance`` lets it pass for another."""
         kind = name.split("-")[0]
         environment = clean_environment(
-            EXCHANGE_REDIS_URL=self.redis.url,
-            EXCHANGE_DATABASE_URL=self.postgres.url,
-            EXCHANGE_ADMIN_KEY=self.admin_key,
-            EXCHANGE_ENV="development",
-            EXCHANGE_INSTANCE=instance or name,
-            EXCHANGE_PORT=str(self.port),
-            **{**self._variables, **self._per_worker.get(name, {}), **variables},
+            **{
+                "EXCHANGE_REDIS_URL": self.redis.url,
+                "EXCHANGE_DATABASE_URL": self.postgres.url,
+                "EXCHANGE_ADMIN_KEY": self.admin_key,
+                "EXCHANGE_ENV": "development",
+                "EXCHANGE_INSTANCE": instance or name,
+                "EXCHANGE_PORT": str(self.port),
+                **self._variables,
+                **self._per_worker.get(name, {}),
+                **variables,
+            }
         )
         command = [sys.executable, "-m", "runtime.cli", "run", kind]
         child = Child(name, command, environment, self.folder / f"{name}.log")

@@ -1,5 +1,6 @@
 """A webhook receiver that behaves, or does not, as told."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +34,8 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.calls.append(({k.lower(): v for k, v in self.headers.items()}, body))
-                receiver.behaviour(self)
+                with contextlib.suppress(ConnectionError):  # The notifier was killed meanwhile.
+                    receiver.behaviour(self)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
