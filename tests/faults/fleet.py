@@ -104,6 +104,10 @@ class Fleet:
         command = [sys.executable, "-m", "runtime.cli", "run", kind]
         child = Child(name, command, environment, self.folder / f"{name}.log")
         with self._lock:
+            old = self._children.pop(name, None)
+            if old is not None:
+                old.ask_to_stop()
+                old.wait()
             child.start()
             self._children[name] = child
 

@@ -143,6 +143,8 @@ class Load:
             self._count(str(answer.status_code))
             sent.outcome, sent.order_id = ACKNOWLEDGED, answer.json()["order_id"]
             return
+        if answer.headers["content-type"] != "application/problem+json":
+            raise AssertionError(f"no problem: {answer.status_code} {answer.text!r}")
         code = answer.json()["code"]
         self._count(f"{answer.status_code} {code}")
         if code == "outcome_unknown" or answer.status_code == 500:

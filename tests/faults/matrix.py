@@ -143,12 +143,10 @@ def failpoints(seed: int, budget: Budget) -> Row:
             for number, point in enumerate(points):
                 chance = PROBABILITY.get(point.split(".")[0], 0.01)
                 spelled = f"{point}:{chance}:{seed + number}"
-                fleet.signal(name, signal.SIGKILL)
                 fleet.start(name, EXCHANGE_FAILPOINTS=spelled)
                 before = fleet.restarts(name)
                 pause(budget.failpoint_seconds)
                 deaths += fleet.restarts(name) - before
-            fleet.signal(name, signal.SIGKILL)
             fleet.start(name)
         points = sum(len(p) for p in FAILPOINTS.values())
         verdict = judge(load)
@@ -239,7 +237,6 @@ def lost_replies(seed: int, budget: Budget) -> Row:
     with Fleet() as fleet:
         for name, word in (("http-1", b"_append"), ("matcher-1", b"_commit")):
             with Proxy(fleet.folder, fleet.redis.url, word) as proxy:
-                fleet.signal(name, signal.SIGKILL)
                 fleet.start(name, EXCHANGE_REDIS_URL=proxy.url)
                 fleet.wait_ready()
                 with trading(fleet, seed) as load:
@@ -247,7 +244,6 @@ def lost_replies(seed: int, budget: Budget) -> Row:
                         proxy.lose()
                         pause(0.3)
                     eventually(lambda p=proxy: p.lost >= 5, 10, "replies to be lost")
-                    fleet.signal(name, signal.SIGKILL)
                     fleet.start(name)
                     fleet.wait_ready()
                     verdict = judge(load)
