@@ -35,6 +35,7 @@ from runtime.settings import Settings
 log = logging.getLogger(__name__)
 
 BODY_MAX = 16 * 1024
+IN_FLIGHT_MAX = 500  # Requests of this process; one more is refused, so that all are answered soon.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FALLBACK = "other"
 
@@ -94,6 +95,7 @@ class Application:
             path: metrics.SECONDS.labels(path) for path in [_FALLBACK, *(e.path for e in endpoints)]
         }
         self._requests: dict[tuple[str, int], Any] = {}
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -113,7 +115,10 @@ class Application:
         path: str = scope["path"]
         label = _FALLBACK
         started = time.perf_counter()
+        self._in_flight += 1
         try:
+            if self._in_flight > IN_FLIGHT_MAX:
+                raise Overloaded
             body = await _read_body(content_length, receive)
             started = time.perf_counter()
             found = self._table.find(scope["method"], path)
@@ -136,6 +141,8 @@ class Application:
             answer = Answer(
                 problem.status, problem.body(path, request_id), problem.headers, CONTENT_TYPE
             )
+        finally:
+            self._in_flight -= 1
         answered: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
         if answer.status != 204:
             answered.append((b"content-type", answer.content_type))
