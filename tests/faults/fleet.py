@@ -111,6 +111,14 @@ class Fleet:
             child.start()
             self._children[name] = child
 
+    def remove(self, name: str) -> None:
+        """SIGKILL a worker that is not to come back until :meth:`start`."""
+        with self._lock:
+            child = self._children.pop(name)
+            if child.pid is not None:
+                os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+
     def stop_workers(self) -> None:
         self._stop.set()
         if self._watcher is not None:
