@@ -5,7 +5,7 @@ import pytest
 from protocol import codec, keys
 from protocol.commands import Tick
 from runtime.connections import Channel, OutOfMemoryError
-from runtime.log import Entry, Limits, append_call
+from runtime.log import Entry, Limits, Place, Urgency, append_call, places
 from tests.builders import ask, bid
 from tests.integration.feeding import append, list_symbol
 
@@ -55,3 +55,79 @@ def test_symbols_are_listed_once_each_on_the_emptiest_partition(channel: Channel
     assert [i.number for i in listed] == list(range(1, 9))
     assert list_symbol(channel, "S3", 4) == listed[3]
     assert channel.execute("XLEN", keys.REGISTRY) == 8
+
+
+def send(channel: Channel, symbol: str, limits: Limits, *entries: Entry) -> list[Place | None]:
+    return places(channel.execute(*append_call(0, entries, limits)))
+
+
+def test_orders_are_refused_before_cancels_and_ticks_never(channel: Channel) -> None:
+    list_symbol(channel, "PETR4", 1)
+    limits = Limits(backlog=2)
+    order = Entry("PETR4", codec.encode(bid(10, 1)))
+    cancel, tick = (order._replace(urgency=u) for u in (Urgency.CANCEL, Urgency.TICK))
+    answers = send(channel, "PETR4", limits, *[order] * 3, *[cancel] * 3, tick)
+    taken = [place.sequence if place else None for place in answers]
+    assert taken == [1, 2, None, 3, 4, None, 5]
+    assert channel.execute("XLEN", keys.orders(0, "PETR4")) == 5
+    assert channel.execute("HGET", keys.heads(0), "@count") == b"5"
+    # What a matcher has applied makes room.
+    channel.execute("HSET", keys.batch(0), "applied", 4)
+    assert [bool(p) for p in send(channel, "PETR4", limits, order, order)] == [True, False]
+
+
+def test_batches_that_nobody_stores_refuse_orders(channel: Channel) -> None:
+    list_symbol(channel, "PETR4", 1)
+    limits = Limits(unstored=2)
+    for number in range(1, 3):
+        channel.execute("XADD", keys.events(0), f"{number}-0", "b", "")
+    order = Entry("PETR4", codec.encode(bid(10, 1)))
+    answers = send(channel, "PETR4", limits, order, order._replace(urgency=Urgency.CANCEL))
+    assert [bool(place) for place in answers] == [False, True]
+
+
+def test_a_refusal_leaves_no_trace(channel: Channel) -> None:
+    list_symbol(channel, "PETR4", 1)
+    channel.execute("XADD", keys.events(0), "1-0", "b", "")
+    before = channel.execute("DBSIZE")
+    entry = Entry("PETR4", b"c", client="1:b:x", digest="d")
+    assert send(channel, "PETR4", Limits(unstored=1), entry) == [None]
+    assert channel.execute("DBSIZE") == before
+
+
+def test_a_client_field_is_taken_once_also_within_one_call(channel: Channel) -> None:
+    list_symbol(channel, "PETR4", 1)
+    entry = Entry("PETR4", b"c", client="1:b:x", digest="d1")
+    first, again = send(channel, "PETR4", Limits(), entry, entry)
+    assert first is not None
+    assert again == Place(first.time_ms, 1, True, "d1")
+    (other,) = send(channel, "PETR4", Limits(), entry._replace(digest="d2"))
+    assert other == again
+    assert channel.execute("XLEN", keys.orders(0, "PETR4")) == 1
+
+
+def test_records_are_kept_for_at_least_their_number_and_bounded(channel: Channel) -> None:
+    list_symbol(channel, "PETR4", 1)
+    limits = Limits(records=10)
+    entries = [Entry("PETR4", b"c", client=f"1:b:{n}", digest="d") for n in range(35)]
+    for entry in entries:
+        send(channel, "PETR4", limits, entry)
+    kept = [channel.execute("HLEN", key) - 1 for key in (keys.clients(0), keys.clients_before(0))]
+    assert 10 <= sum(kept) <= 20
+    assert all(p is not None and p.repeated for p in send(channel, "PETR4", limits, *entries[-10:]))
+    (forgotten,) = send(channel, "PETR4", limits, entries[0])
+    assert forgotten is not None
+    assert not forgotten.repeated
+    assert channel.execute("PTTL", keys.clients_before(0)) > 0
+
+
+def test_records_are_turned_by_age(channel: Channel) -> None:
+    list_symbol(channel, "PETR4", 1)
+    first, second, third = (Entry("PETR4", b"c", client=f"1:b:{n}", digest="d") for n in range(3))
+    send(channel, "PETR4", Limits(), first)
+    channel.execute("HSET", keys.clients(0), "@since", 1)  # Long ago.
+    send(channel, "PETR4", Limits(), second)
+    assert channel.execute("HEXISTS", keys.clients_before(0), "1:b:0") == 1
+    channel.execute("HSET", keys.clients(0), "@since", 1)
+    send(channel, "PETR4", Limits(), third)
+    assert channel.execute("HEXISTS", keys.clients_before(0), "1:b:0") == 0
