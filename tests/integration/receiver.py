@@ -40,7 +40,10 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # The notifier was killed in the middle of it.
                 receiver.calls.append(({k.lower(): v for k, v in self.headers.items()}, body))
                 with contextlib.suppress(ConnectionError):  # The notifier was killed meanwhile.
                     receiver.behaviour(self)
