@@ -24,7 +24,7 @@ from simulator.flow import (
     get_request,
     post_head,
 )
-from simulator.samples import ERROR, OK, REFUSED, Samples
+from simulator.samples import ERROR, LOST, OK, REFUSED, Samples
 
 CONNECTIONS_FIRST = 32
 CONNECTIONS_MAX = 1000
@@ -260,7 +260,7 @@ def _order_id(body: bytes) -> bytes:
 
 def _describe(kind: int, status: int, body: bytes) -> str:
     if status == BROKEN:
-        return f"{KINDS[kind]}: connection lost"
+        return f"{KINDS[kind]}: {LOST}"
     try:
         return f"{KINDS[kind]}: {status} {json.loads(body)['code']}"
     except (ValueError, KeyError, TypeError):

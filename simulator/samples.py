@@ -16,6 +16,9 @@ GROUPS = {
 }
 
 
+LOST = "connection lost"
+
+
 @dataclass(slots=True)
 class Samples:
     """Parallel arrays: kind, scheduled time (s from the opening), latency (ms), outcome."""
@@ -50,6 +53,11 @@ class Samples:
         self.held_cancels += other.held_cancels
         for what, count in other.errors.items():
             self.errors[what] = self.errors.get(what, 0) + count
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether the outcome of every request is known."""
+        return not self.unsent and not any(LOST in what for what in self.errors)
 
     def __len__(self) -> int:
         return len(self.kinds)

@@ -154,6 +154,7 @@ def run(
                     assignment.participants,
                     outcome.order_ids,
                     target.database_url,
+                    all_known=outcome.samples.all_answered,
                 )
                 if sink is not None:
                     _check_webhooks(sink, checks)

@@ -4,10 +4,12 @@ A row starts an exchange of its own, lets brokers trade, does its harm, and asks
 """
 
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from protocol import codec, keys
 from protocol.commands import Tick
 from runtime.connections import Channel
 from runtime.log import Entry, Limits, Urgency, append_call
+from tests.contract.test_hostile_clients import dribble, repeated
 from tests.eventually import eventually
 from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
 from tests.faults.load import Load
@@ -492,6 +495,56 @@ def bad_receivers(seed: int, budget: Budget) -> Row:
         return Row("webhook receivers that hang", seed, verdict)
 
 
+def hostile_clients(seed: int, budget: Budget) -> Row:
+    """Two hundred clients that send a byte now and then, or a head without end."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        before = fleet.memory_mib()["http-1"]
+        seconds: list[float] = []
+
+        def attack(opening: bytes, drop: bytes) -> None:
+            seconds.append(dribble(fleet.port, opening, repeated(drop)))
+
+        head = b"POST /orders HTTP/1.1\r\nhost: x\r\n"
+        endless = head + b"x-a: " + b"a" * 1_000_000
+        body = head + b"content-length: 5000\r\n\r\n"
+        attacks = [(b"", b""), (head, b"x-a: b\r\n"), (body, b"{"), (endless, b"a" * 1000)] * 50
+        threads = [threading.Thread(target=attack, args=parts) for parts in attacks]
+        for thread in threads:
+            thread.start()
+        at = time.monotonic()
+        recovered = [_recovered(load, at)]
+        for thread in threads:
+            thread.join()
+        grown = fleet.memory_mib()["http-1"] - before
+        verdict = judge(load)
+        if max(seconds) > 15:
+            verdict.problems.append(f"a slow client was kept for {max(seconds):.0f} s")
+        if grown > 50:
+            verdict.problems.append(f"http grew by {grown:.0f} MiB")
+        note = f"closed in {max(seconds):.1f} s at most, http +{grown:.0f} MiB"
+        return Row("slow and hostile clients", seed, verdict, len(threads), recovered, note)
+
+
+def disk_full(seed: int, budget: Budget) -> Row:
+    """The disk of Redis is full: it ends, and starts with all that was acknowledged."""
+    if os.geteuid() != 0:
+        return Row("disk full", seed, Verdict(), 0, note="skipped: mounting needs root")
+    with Fleet(redis_disk_mib=32, redis_binary=budget.redis_binary) as fleet:
+        with trading(fleet, seed) as load:
+            filler = fleet.folder / "redis" / "filler"
+            with filler.open("wb") as file:
+                free = shutil.disk_usage(filler.parent).free
+                file.write(b"x" * (free - 100_000))
+            eventually(lambda: not fleet.redis.running, 30, "Redis to end on its full disk")
+            pause(1)
+            filler.unlink()
+            at = time.monotonic()
+            fleet.redis.start()
+            recovered = [_recovered(load, at)]
+            verdict = judge(load)
+        return Row("disk full", seed, verdict, 1, recovered)
+
+
 def overload(seed: int, budget: Budget) -> Row:
     """Ten times what the machine sustains, from `exchange simulate`, beside the brokers: the
     surplus is refused before it is taken, and it is over by itself."""
@@ -552,5 +605,7 @@ ROWS: tuple[Callable[[int, Budget], Row], ...] = (
     poison,
     clock_jump,
     bad_receivers,
+    hostile_clients,
+    disk_full,
     overload,
 )
