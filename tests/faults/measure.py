@@ -127,6 +127,8 @@ class Feeder:
         return PlaceOrder(broker, "1", side, OrderType.LIMIT, price, quantity, until)
 
     def _life(self, draw: random.Random) -> int:
+        if not self._trading:
+            return DAY_MS
         if self._life_ms is not None:
             return draw.randint(self._life_ms // 2, self._life_ms)
         kind = draw.random()
