@@ -13,6 +13,7 @@ from runtime.database import sqlalchemy_url
 from runtime.functions import call
 from runtime.http.context import ADMIN_ONLY, Context
 
+_LOCK = text("LOCK TABLE cursors IN ACCESS EXCLUSIVE MODE")
 _TRUNCATE = text("TRUNCATE trades, orders, balances, journal")
 _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
 
@@ -24,13 +25,17 @@ def debug_router(context: Context, channel: AsyncChannel) -> APIRouter:
     async def reset(request: Request) -> Response:
         """Forget all orders, trades and balances (admin key)."""
         context.require_admin(request)
-        await channel.execute(*call("reset", [], []))
-        if context.settings.database_url:
-            engine = create_async_engine(sqlalchemy_url(context.settings.database_url))
-            async with engine.begin() as connection:
-                await connection.execute(_TRUNCATE)
-                await connection.execute(_REWIND)
-            await engine.dispose()
+        if not context.settings.database_url:
+            await channel.execute(*call("reset", [], []))
+            return Response(status_code=204)
+        engine = create_async_engine(sqlalchemy_url(context.settings.database_url))
+        async with engine.begin() as connection:
+            # Whoever starts meanwhile compares Redis with the cursors: let it wait for both.
+            await connection.execute(_LOCK)
+            await connection.execute(_TRUNCATE)
+            await connection.execute(_REWIND)
+            await channel.execute(*call("reset", [], []))
+        await engine.dispose()
         return Response(status_code=204)
 
     return router

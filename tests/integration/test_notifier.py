@@ -16,7 +16,7 @@ from notifier.worker import NotifierWorker
 from protocol import codec, keys
 from protocol.registry import BrokerRegistered, EndpointAdded, RegistryEntry
 from runtime.connections import Channel
-from runtime.functions import call
+from runtime.functions import LIBRARY, call
 from runtime.settings import load
 from tests.builders import ALICE, BOB, ask, bid
 from tests.eventually import eventually
@@ -241,7 +241,7 @@ def test_a_notifier_that_was_killed_after_queueing_tells_no_trade_under_two_numb
         execute = killed._channel.execute
 
         def die_at_the_mark(*command: object) -> object:
-            if command[0] == "SET":
+            if command[1] == f"{LIBRARY}_mark":
                 raise KeyboardInterrupt
             return execute(*command)
 
