@@ -35,6 +35,7 @@ from runtime.settings import Settings
 log = logging.getLogger(__name__)
 
 BODY_MAX = 16 * 1024
+_ALWAYS_ANSWERED = ("/health", "/metrics")  # Who is busy is not dead.
 IN_FLIGHT_MAX = 500  # Requests of this process; one more is refused, so that all are answered soon.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FALLBACK = "other"
@@ -115,34 +116,36 @@ class Application:
         path: str = scope["path"]
         label = _FALLBACK
         started = time.perf_counter()
-        self._in_flight += 1
         try:
-            if self._in_flight > IN_FLIGHT_MAX:
-                raise Overloaded
+            # Only whole requests count as in flight: clients that dribble take nobody's place.
             body = await _read_body(content_length, receive)
             started = time.perf_counter()
+            if self._in_flight >= IN_FLIGHT_MAX and not path.startswith(_ALWAYS_ANSWERED):
+                raise Overloaded
             found = self._table.find(scope["method"], path)
-            if found is None:
-                scope["state"] = {**scope.get("state", {}), "request_id": request_id}
-                # All bodies are JSON here, whatever a hurried curl calls them.
-                scope["headers"] = [
-                    *((k, v) for k, v in headers if k != b"content-type"),
-                    (b"content-type", b"application/json"),
-                ]
-                status = await self._fall_back(scope, body, receive, send, request_id)
-                self._count(label, status, started)
-                return
-            endpoint, parameters = found
-            label = endpoint.path
-            call = Call(headers, authorization, scope["query_string"], body, parameters)
-            answer = await endpoint.handler(call)
+            self._in_flight += 1
+            try:
+                if found is None:
+                    scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+                    # All bodies are JSON here, whatever a hurried curl calls them.
+                    scope["headers"] = [
+                        *((k, v) for k, v in headers if k != b"content-type"),
+                        (b"content-type", b"application/json"),
+                    ]
+                    status = await self._fall_back(scope, body, receive, send, request_id)
+                    self._count(label, status, started)
+                    return
+                endpoint, parameters = found
+                label = endpoint.path
+                call = Call(headers, authorization, scope["query_string"], body, parameters)
+                answer = await endpoint.handler(call)
+            finally:
+                self._in_flight -= 1
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             problem = as_problem(error)
             answer = Answer(
                 problem.status, problem.body(path, request_id), problem.headers, CONTENT_TYPE
             )
-        finally:
-            self._in_flight -= 1
         answered: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
         if answer.status != 204:
             answered.append((b"content-type", answer.content_type))

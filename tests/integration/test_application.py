@@ -71,3 +71,26 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
         codes = {"unavailable", "outcome_unknown"} if what == "order" else {"unavailable"}
         assert answer.json()["code"] in codes, what
         assert answer.headers["retry-after"] == "1", what
+
+
+def test_a_busy_process_refuses_but_tells_that_it_lives(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.http.application.IN_FLIGHT_MAX", 0)
+    settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
+    application = create_app(settings, [create_ingress, create_readapi])
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+        async with (
+            application.api.router.lifespan_context(application.api),
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+        ):
+            paths = ("/balance", "/nowhere", "/health/live", "/health/ready", "/metrics")
+            return [await client.get(path) for path in paths]
+
+    refused, nowhere, *alive = asyncio.run(ask())
+    for answer in (refused, nowhere):
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+    assert [answer.status_code for answer in alive] == [200, 200, 200]
