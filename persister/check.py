@@ -130,7 +130,7 @@ def _meet(channel: Channel, connect: Any, partition: int) -> tuple[RedisState, C
     """Redis and PostgreSQL at the same batch. While orders come in, PostgreSQL follows a moment
     behind; a few tries find both at one batch, or the last try shows how far apart they are."""
     name = partition_name(partition)
-    state, connection = _read_redis(channel, partition), None
+    state = _read_redis(channel, partition)
     for _ in range(TRIES):
         state = _read_redis(channel, partition)
         deadline = time.monotonic() + CATCH_UP_SECONDS_MAX / TRIES
@@ -145,9 +145,9 @@ def _meet(channel: Channel, connect: Any, partition: int) -> tuple[RedisState, C
             connection.close()
             time.sleep(POLL_SECONDS)
         if (number or 0) == state.number:
-            break
-    assert connection is not None, "there was at least one try"
-    return state, connection
+            return state, connection
+        connection.close()
+    return state, connect()
 
 
 def _read_redis(channel: Channel, partition: int) -> RedisState:

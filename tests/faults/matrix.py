@@ -396,6 +396,7 @@ def older_postgres(seed: int, budget: Budget) -> Row:
         copy = fleet.folder / "copy"
         # Nothing is notified from here on, so that no event is trimmed.
         fleet.freeze("notifier-1")
+        eventually(lambda: _stored_as_notified(fleet), 20, "what is notified to be stored")
         fleet.postgres.stop()
         shutil.copytree(fleet.folder / "postgres", copy, symlinks=True)
         _own_as(fleet.folder / "postgres", copy)
@@ -409,6 +410,19 @@ def older_postgres(seed: int, budget: Budget) -> Row:
         fleet.thaw("notifier-1")
         recovered = [_recovered(load, at)]
         return Row("PostgreSQL restored from an older copy", seed, judge(load), 1, recovered)
+
+
+def _stored_as_notified(fleet: Fleet) -> bool:
+    """Whether the copy to be made holds all that may be trimmed later."""
+    channel = fleet.channel()
+    try:
+        marks = [
+            channel.pipeline([("GET", keys.stored(p)), ("GET", keys.notified(p))])
+            for p in range(16)
+        ]
+        return all(int(stored or 0) >= int(notified or 0) for stored, notified in marks)
+    finally:
+        channel.close()
 
 
 def _own_as(original: Path, copy: Path) -> None:
