@@ -1,5 +1,7 @@
 """Appending to the log: one Function call per partition and flush, one fsync for all of them."""
 
+from collections.abc import Awaitable, Callable
+
 from protocol.problems import Problem
 from runtime.connections import (
     AsyncChannel,
@@ -9,6 +11,7 @@ from runtime.connections import (
     ReadOnlyError,
     RedisError,
 )
+from runtime.errors import ExchangeError
 from runtime.http.coalescer import Coalescer
 from runtime.log import Entry, Limits, Place, append_call, places
 
@@ -21,10 +24,18 @@ _REFUSAL_TEXTS = ("MISCONF", "BUSY", "Function not found")
 
 
 class Appender:
-    """The one writer of this process to the log."""
+    """The one writer of this process to the log. ``verify`` looks, before a new connection is
+    used, whether the log is still the one that orders were appended to."""
 
-    def __init__(self, url: str, name: str, waiting_max: int, limits: Limits | None = None) -> None:
-        self._channel = AsyncChannel(url, name)
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        waiting_max: int,
+        limits: Limits | None = None,
+        verify: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._channel = AsyncChannel(url, name, on_connect=verify)
         self._limits = limits or Limits()
         self._coalescer: Coalescer[tuple[int, Entry], Place] = Coalescer(
             self._flush, waiting_max, BATCH_MAX
@@ -52,7 +63,7 @@ class Appender:
         ]
         try:
             replies = await self._channel.pipeline(commands)
-        except (NotConnected, BusyLoadingError) as error:
+        except (NotConnected, BusyLoadingError, ExchangeError) as error:
             return [_unavailable(error)] * len(items)
         except RedisError as error:
             return [_unknown(error)] * len(items)

@@ -58,6 +58,7 @@ def _measure(redis_url: str, redis_pid: int) -> dict[str, Any]:
             "EXCHANGE_ADMIN_KEY": ADMIN_KEY,
             "EXCHANGE_ENV": "development",
             "EXCHANGE_LOG_LEVEL": "WARNING",
+            "EXCHANGE_INGRESS_BACKLOG_MAX": "10000000",  # No matcher takes anything off it.
         },
     )
     try:

@@ -35,8 +35,11 @@ def create(context: Context) -> Service:
             settings.client_ids_max,
             settings.client_ids_hours * 3_600_000,
         ),
+        context.verify_history,
     )
-    channel = AsyncChannel(settings.redis_url, f"registrar-{settings.instance}")
+    channel = AsyncChannel(
+        settings.redis_url, f"registrar-{settings.instance}", on_connect=context.verify_history
+    )
     gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
     pressure = Pressure(gauge)
     routes = OrderRoutes(context, appender, channel, pressure, settings.decision_wait_ms / 1000)
@@ -57,7 +60,7 @@ def create(context: Context) -> Service:
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
     if context.settings.is_development:
-        router.include_router(debug_router(context, channel))
+        router.include_router(debug_router(context))
     return Service(
         name="ingress",
         endpoints=[

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import typer
-from rich.console import Console
-from sqlalchemy import Connection, create_engine, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, select
+from sqlalchemy import Engine as SqlEngine
 
 from matcher.engine import Engine
 from matcher.worker import UNREADABLE
@@ -18,8 +16,8 @@ from protocol.events import Event
 from protocol.partitions import all_partitions, partition_name
 from runtime import database
 from runtime.archive import order_record
-from runtime.installation import DEFAULT_DATA, Installation
-from runtime.settings import Settings, load
+from runtime.audit import DATA, Finding, audit
+from runtime.settings import Settings
 
 ROWS_MAX = 500
 
@@ -35,42 +33,23 @@ class Replayed(NamedTuple):
     problem: str = ""
 
 
-def replay(
-    data: Path = typer.Option(
-        DEFAULT_DATA, help="Data directory of a running `exchange up`, where no URLs are set."
-    ),
-) -> None:
+def replay(data: Path = DATA) -> None:
     """Apply the journal again and compare every event, order, balance and the final state."""
-    Installation(data).export()
-    settings = load(Settings)
-    console = Console()
-    if not settings.database_url:
-        console.print("[red]set EXCHANGE_DATABASE_URL[/red], or run it beside `exchange up`")
-        raise typer.Exit(1)
-    engine = create_engine(database.sqlalchemy_url(settings.database_url))
-    broken = commands = events = 0
-    try:
-        with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            for result in replay_all(connection):
-                commands += result.commands
-                events += result.events
-                name = partition_name(result.partition)
-                if result.problem:
-                    broken += 1
-                    console.print(f"[red]✗ {name}: {result.problem}[/red]", highlight=False)
-                else:
-                    console.print(
-                        f"[green]✓[/green] {name}: {result.batches} batches,"
-                        f" {result.commands} commands, state {result.state_hash[:16]}",
-                        highlight=False,
-                    )
-    except SQLAlchemyError as error:
-        console.print(f"[red]✗ the replay could not finish: {error}[/red]", highlight=False)
-        broken += 1
-    finally:
-        engine.dispose()
-    console.print(f"{commands:,} commands, {events:,} events compared", highlight=False)
-    raise typer.Exit(1 if broken else 0)
+    audit(data, _look)
+
+
+def _look(_settings: Settings, engine: SqlEngine) -> Iterator[Finding]:
+    commands = events = 0
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        for result in replay_all(connection):
+            commands += result.commands
+            events += result.events
+            yield Finding(
+                f"{partition_name(result.partition)}: {result.batches} batches,"
+                f" {result.commands} commands, state {result.state_hash[:16]}",
+                result.problem,
+            )
+    yield Finding(f"{commands:,} commands, {events:,} events compared")
 
 
 def replay_all(connection: Connection) -> Iterator[Replayed]:

@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import typer
-from rich.console import Console
-from sqlalchemy import Connection, create_engine, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, func, select, text
 
 from persister.rows import ORDER_COLUMNS, order_row
 from protocol import codec, keys
@@ -16,9 +14,9 @@ from protocol.batches import GENESIS_HASH
 from protocol.enums import OPEN_STATES
 from protocol.partitions import all_partitions, partition_name
 from runtime import database, genesis
-from runtime.connections import Channel, RedisError
-from runtime.installation import DEFAULT_DATA, Installation
-from runtime.settings import Settings, load
+from runtime.audit import DATA, Finding, audit
+from runtime.connections import Channel
+from runtime.settings import Settings
 
 CATCH_UP_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.05
@@ -35,13 +33,6 @@ _CHAIN = text(
 )
 
 
-class Finding(NamedTuple):
-    """One thing that was looked at. ``problem`` is empty when it is as it should be."""
-
-    what: str
-    problem: str = ""
-
-
 class RedisState(NamedTuple):
     """A partition as of one batch, read in one transaction."""
 
@@ -52,35 +43,14 @@ class RedisState(NamedTuple):
     open_orders: dict[str, tuple[Any, ...]]
 
 
-def check(
-    data: Path = typer.Option(
-        DEFAULT_DATA, help="Data directory of a running `exchange up`, where no URLs are set."
-    ),
-) -> None:
+def check(data: Path = DATA) -> None:
     """Verify: balances sum to 0, PostgreSQL equals Redis, the hash chain is unbroken."""
-    Installation(data).export()
-    settings = load(Settings)
-    console = Console()
-    if not settings.database_url:
-        console.print("[red]set EXCHANGE_DATABASE_URL[/red], or run it beside `exchange up`")
-        raise typer.Exit(1)
-    channel = Channel(settings.redis_url, "exchange-check")
-    engine = create_engine(database.sqlalchemy_url(settings.database_url))
-    broken = 0
-    try:
-        for finding in findings(channel, engine.connect):
-            if finding.problem:
-                broken += 1
-                console.print(f"[red]✗ {finding.what}: {finding.problem}[/red]", highlight=False)
-            else:
-                console.print(f"[green]✓[/green] {finding.what}", highlight=False)
-    except (RedisError, SQLAlchemyError, KeyError) as error:
-        console.print(f"[red]✗ the check could not finish: {error}[/red]", highlight=False)
-        broken += 1
-    finally:
-        channel.close()
-        engine.dispose()
-    raise typer.Exit(1 if broken else 0)
+    audit(data, _look)
+
+
+def _look(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    with closing(Channel(settings.redis_url, "exchange-check")) as channel:
+        yield from findings(channel, engine.connect)
 
 
 def findings(channel: Channel, connect: Any) -> Iterator[Finding]:

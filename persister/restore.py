@@ -71,6 +71,9 @@ def restore(
     with ExitStack() as stack:
         settings = load(Settings)
         redis_url, database_url = settings.redis_url, settings.database_url
+        if not database_url and redis_url != Settings().redis_url:
+            console.print("[red]set EXCHANGE_DATABASE_URL too[/red]")
+            raise typer.Exit(1)
         if not database_url:
             installation = Installation(data)
             installation.lock()

@@ -6,7 +6,7 @@ outcome is unknown it raises and drops its connection, and the caller decides.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from hiredis import pack_command
@@ -135,9 +135,16 @@ def _reply(connection: Any) -> Any:
 
 
 class AsyncChannel:
-    """The same for asyncio. One pipeline at a time: callers queue on a lock."""
+    """The same for asyncio. One pipeline at a time: callers queue on a lock. ``on_connect`` is
+    awaited on every new connection before anything is sent; what it raises is the caller's."""
 
-    def __init__(self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
+        on_connect: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         # The connection has no time-out of its own: one timer around a whole pipeline is cheaper
         # than one per reply.
         self._pool = AsyncConnectionPool.from_url(
@@ -149,6 +156,7 @@ class AsyncChannel:
             socket_timeout=None,
         )
         self._timeout_seconds = timeout_seconds
+        self._on_connect = on_connect
         self._connection: Any = None
         self._lock = asyncio.Lock()
         self._fail = failpoint(name.split("-")[0])
@@ -165,6 +173,10 @@ class AsyncChannel:
             return []
         async with self._lock:
             try:
+                # Nothing is awaited now, so anything to read is the end: the server went away
+                # while the connection lay idle. Seen before sending, the outcome stays known.
+                if self._connection is None or await self._connection.can_read():
+                    await self._connect()
                 async with asyncio.timeout(self._timeout_seconds):
                     return await self._send(commands)
             except TimeoutError as error:
@@ -174,16 +186,17 @@ class AsyncChannel:
                 await self._drop()
                 raise
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        # Nothing is awaited now, so anything to read is the end: the server went away while the
-        # connection lay idle. Noticing it before sending keeps the outcome known.
-        if self._connection is not None and await self._connection.can_read():
-            await self._drop()
-        if self._connection is None:
-            try:
+    async def _connect(self) -> None:
+        await self._drop()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
                 self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-            except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-                raise NotConnected(str(error)) from error
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:  # TimeoutError too.
+            raise NotConnected(str(error)) from error
+        if self._on_connect is not None:
+            await self._on_connect()
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
         connection = self._connection
         if self._fail is not None:
             self._fail("send")

@@ -65,7 +65,10 @@ def found(channel: Channel, settings: Settings) -> Genesis:
 
 
 def read(channel: Channel) -> Genesis:
+    """Raises :class:`HistoryMismatch` where no exchange was founded."""
     flat = channel.execute("HGETALL", keys.GENESIS)
+    if not flat:
+        raise HistoryMismatch("Redis holds no exchange")
     record = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
     return Genesis(
         history_id=record["history_id"],

@@ -52,10 +52,13 @@ def refresh(directory: Directory, channel: Channel) -> None:
 class RegistryReader:
     """The directory of an asyncio process: tailed in the background, refreshed on demand."""
 
-    def __init__(self, url: str, name: str, directory: Directory) -> None:
+    def __init__(
+        self, url: str, name: str, directory: Directory, verify: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``verify`` is called whenever Redis is back after it was away: it may have less now."""
         self.directory = directory
         self._asked = AsyncChannel(url, f"{name}-registry")
-        self._tailed = AsyncChannel(url, f"{name}-registry-tail", TAIL_TIMEOUT_SECONDS)
+        self._tailed = AsyncChannel(url, f"{name}-registry-tail", TAIL_TIMEOUT_SECONDS, verify)
         self._refreshing: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
@@ -68,24 +71,18 @@ class RegistryReader:
     async def _refresh(self) -> None:
         apply_entries(self.directory, await self._asked.execute(*_read_command(self.directory)))
 
-    async def tail(self, verify: Callable[[], Awaitable[None]]) -> None:
-        """Follow the registry for ever, so that a revoked key ends within a moment. ``verify`` is
-        called when Redis is back after it was away: it may have come back with less."""
-        away = False
+    async def tail(self) -> None:
+        """Follow the registry for ever, so that a revoked key ends within a moment."""
         while True:
             try:
                 streams = await self._tailed.execute(
-                    *("XREAD", "BLOCK", 1 if away else TAIL_BLOCK_MS, "STREAMS", keys.REGISTRY),
+                    *("XREAD", "BLOCK", TAIL_BLOCK_MS, "STREAMS", keys.REGISTRY),
                     f"{self.directory.sequence}-0",
                 )
             except RedisError as error:
                 log.warning("registry unreachable", extra={"error": str(error)})
-                away = True
                 await asyncio.sleep(0.5)
                 continue
-            if away:
-                await verify()
-                away = False
             for _, entries in streams or []:
                 apply_entries(self.directory, entries)
 

@@ -1,4 +1,5 @@
-"""Settings: one frozen object per process, read once. The only reader of the environment.
+"""Settings: one frozen object per process, read once. The only reader of the environment
+but for ``runtime.failpoints``, which a test sets and nobody configures.
 
 A field ``redis_url`` of :class:`Settings` comes from ``EXCHANGE_REDIS_URL``; a field ``linger_ms``
 that a process adds comes from ``EXCHANGE_<PROCESS>_LINGER_MS``, and an unknown variable under that

@@ -11,6 +11,7 @@ from protocol import keys
 from protocol.partitions import all_partitions, partition_name
 from runtime import genesis
 from runtime.connections import Channel, RedisError
+from runtime.errors import ExchangeError
 from runtime.leases import MEMBER_TIMEOUT_MS, Member
 from runtime.settings import Settings, load
 
@@ -29,7 +30,7 @@ def status() -> int:
         console.print(f"history {founding.history_id}, price rule {founding.execution_price.value}")
         console.print(table)
         console.print(_workers(channel))
-    except (RedisError, KeyError) as error:
+    except (RedisError, ExchangeError) as error:
         console.print(f"[red]no exchange at {settings.redis_url}:[/red] {error}")
         return 1
     finally:

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protocol.problems import CONTENT_TYPE, FieldError, Problem
 from runtime.connections import RedisError
+from runtime.errors import ExchangeError
 from runtime.http import metrics
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
@@ -42,10 +43,13 @@ _FALLBACK = "other"
 
 
 def create_app(
-    settings: Settings, creators: Sequence[Callable[[Context], Service]]
+    settings: Settings,
+    creators: Sequence[Callable[[Context], Service]],
+    on_failure: Callable[[Exception], None],
 ) -> "Application":
-    """One application out of one or more services that share a context."""
-    context = Context(settings)
+    """One application out of one or more services that share a context. ``on_failure`` is called
+    with what makes it unfit to go on, see :class:`Context`."""
+    context = Context(settings, on_failure)
     services = [create(context) for create in creators]
 
     @asynccontextmanager
@@ -78,7 +82,7 @@ def create_app(
     _document(api, endpoints, schemas)
     api.add_exception_handler(HTTPException, _http_exception)
     api.add_exception_handler(RequestValidationError, _validation_error)
-    for kind in (Problem, Overloaded, RedisError, Exception):
+    for kind in (Problem, Overloaded, RedisError, ExchangeError, Exception):
         api.add_exception_handler(kind, _problem)
     return Application(api, endpoints)
 
@@ -204,7 +208,7 @@ def as_problem(error: Exception) -> Problem:
             return error
         case Overloaded():
             return Problem("overloaded", "nothing was taken; send it again after Retry-After")
-        case RedisError():
+        case RedisError() | ExchangeError():
             log.warning("redis failed", extra={"error": str(error)})
             return Problem("unavailable", "Redis does not answer; try again after Retry-After")
         case _:

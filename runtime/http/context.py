@@ -1,17 +1,15 @@
 """What the HTTP services of one process share: settings, directory, keys, reads."""
 
 import asyncio
-import contextlib
-import logging
+from collections.abc import Callable
 
 from fastapi import Request
 
 from protocol.problems import unauthorized
 from protocol.registry import Broker, Directory, Instrument
-from runtime import history
+from runtime import genesis, history
 from runtime.archive import Archive
 from runtime.connections import AsyncChannel, Channel, Command
-from runtime.genesis import Genesis, found
 from runtime.http.coalescer import Coalescer
 from runtime.keyring import Keyring
 from runtime.registry import RegistryReader
@@ -21,22 +19,24 @@ ADMIN_ONLY: dict[str, list[dict[str, list[str]]]] = {
     "security": [{"key": []}]
 }  # For `openapi_extra` of the calls that need it.
 
-log = logging.getLogger(__name__)
-
 READS_WAITING_MAX = 10_000
 READS_BATCH_MAX = 512
 
 
 class Context:
-    """Opened by the application's lifespan."""
+    """Opened by the application's lifespan, in an exchange that was founded before.
+    ``on_failure`` must end the process, and may let it answer what it has begun."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_failure: Callable[[Exception], None]) -> None:
         self.settings = settings
+        self._on_failure = on_failure
         self.directory = Directory()
-        self.registry = RegistryReader(settings.redis_url, settings.instance, self.directory)
+        self.registry = RegistryReader(
+            settings.redis_url, settings.instance, self.directory, self.verify_history
+        )
         self.keyring = Keyring(self.directory, settings.admin_key)
         self.archive = Archive(settings.database_url)
-        self.genesis: Genesis
+        self.genesis: genesis.Genesis
         self._channel = AsyncChannel(settings.redis_url, f"reads-{settings.instance}")
         self._reads: Coalescer[tuple[Command, ...], list[object]] = Coalescer(
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
@@ -45,14 +45,18 @@ class Context:
 
     async def start(self) -> None:
         founding = Channel(self.settings.redis_url, f"founding-{self.settings.instance}")
-        self.genesis = found(founding, self.settings)
+        self.genesis = genesis.read(founding)
         founding.close()
         await self.registry.refresh()
-        self._tail = asyncio.create_task(self.registry.tail(self._verify))
-        self._tail.add_done_callback(_stop_on_failure)
+        self._tail = asyncio.create_task(self.registry.tail())
+        self._tail.add_done_callback(self._tail_ended)
 
-    async def _verify(self) -> None:
-        """Redis has come back; see that its history did too."""
+    async def verify_history(self) -> None:
+        """See that Redis, where it has come back, brought its history along: for connections over
+        which something is written, before they are used.
+
+        Raises :class:`~runtime.errors.ExchangeError`.
+        """
 
         def verify() -> None:
             channel = Channel(self.settings.redis_url, f"history-{self.settings.instance}")
@@ -66,8 +70,7 @@ class Context:
     async def close(self) -> None:
         if self._tail is not None:
             self._tail.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._tail
+            await asyncio.wait([self._tail])  # However it ended.
         await self._reads.drain()
         await self._channel.close()
         await self.registry.close()
@@ -121,9 +124,7 @@ class Context:
             instrument = self.directory.instruments_by_number.get(number)
         return instrument
 
-
-def _stop_on_failure(task: "asyncio.Task[None]") -> None:
-    """A process whose registry has stopped would honour revoked keys: end it."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("registry failed", exc_info=error)
-        raise SystemExit(1) from error
+    def _tail_ended(self, task: "asyncio.Task[None]") -> None:
+        """A process whose registry has stopped would honour revoked keys."""
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._on_failure(error)

@@ -51,15 +51,22 @@ def main(
 def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     tune_garbage_collection()
+    founding = Channel(settings.redis_url, f"founding-{settings.instance}")
     try:
         # Before uvicorn, which would make a refusal an ordinary failure.
-        founding = Channel(settings.redis_url, f"founding-{settings.instance}")
         found(founding, settings)
-        founding.close()
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
+    finally:
+        founding.close()
+    failures: list[Exception] = []
+
+    def fail(error: Exception) -> None:
+        failures.append(error)
+        server.should_exit = True
+
     config = uvicorn.Config(
-        create_app(settings, creators),
+        create_app(settings, creators, fail),
         loop="uvloop",
         http=GuardedProtocol,
         proxy_headers=False,
@@ -84,6 +91,8 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     finally:
         stop.set()
         heart.join()
+    if failures:
+        return exit_code(failures[0])
     return EXIT_OK if server.started else EXIT_FAILED
 
 

@@ -7,7 +7,8 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults.matrix import ROWS, SHORT, Budget
+from tests.faults.matrix import ROWS
+from tests.faults.row import SHORT, Budget
 
 
 def main() -> int:

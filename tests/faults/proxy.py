@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 class Proxy:
-    """Forwards a Unix socket. Of calls that contain ``word``, each with ``probability`` of
-    ``next_loss``, the request reaches the server and the reply is lost with the connection."""
+    """Forwards a Unix socket. After :meth:`lose` the next call that contains ``word`` still reaches
+    the server, but its reply is lost together with the connection. ``lost`` counts them."""
 
     def __init__(self, folder: Path, target: str, word: bytes) -> None:
         self.path = folder / "proxy.sock"

@@ -4,23 +4,24 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import matrix
-from tests.faults.matrix import SHORT, Budget, Row
+from tests.faults import log_rows, postgres_rows, redis_rows, worker_rows
+from tests.faults.row import SHORT, Budget, Row
 
 SELECTION = (
-    matrix.kills,
-    matrix.failpoints,
-    matrix.frozen_workers,
-    matrix.two_owners,
-    matrix.redis_killed,
-    matrix.redis_away,
-    matrix.lost_replies,
-    matrix.torn_log,
-    matrix.cut_log,
-    matrix.flipped_digit,
-    matrix.postgres_away,
-    matrix.full_memory,
-    matrix.poison,
+    worker_rows.kills,
+    worker_rows.failpoints,
+    worker_rows.frozen_workers,
+    worker_rows.two_owners,
+    redis_rows.redis_killed,
+    redis_rows.redis_away,
+    worker_rows.lost_replies,
+    log_rows.torn_log,
+    log_rows.cut_log,
+    log_rows.back_with_less,
+    log_rows.flipped_digit,
+    postgres_rows.postgres_away,
+    redis_rows.full_memory,
+    log_rows.poison,
 )
 
 

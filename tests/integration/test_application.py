@@ -13,7 +13,8 @@ from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_k
 from readapi.service import create as create_readapi
 from runtime.connections import Channel
 from runtime.embedded import EmbeddedRedis
-from runtime.functions import call, ensure_loaded
+from runtime.functions import call
+from runtime.genesis import found
 from runtime.http.application import Application, create_app
 from runtime.settings import Settings, load
 from tests.running import bearer, order_body
@@ -26,7 +27,7 @@ def dying_redis(short_dir: Path) -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(data)
     server.start()
     channel = Channel(server.url, "tests")
-    ensure_loaded(channel)
+    found(channel, load(Settings, {}, redis_url=server.url))
     entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
     channel.execute(*call("register", [keys.REGISTRY], [codec.encode(entry)]))
     channel.close()
@@ -63,7 +64,7 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
     settings = load(
         Settings, {}, redis_url=dying_redis.url, admin_key="ak", env="development", instance="t"
     )
-    application = create_app(settings, [create_ingress, create_readapi])
+    application = create_app(settings, [create_ingress, create_readapi], pytest.fail)
     answers = asyncio.run(ask_all(application, dying_redis))
     for what, answer in answers.items():
         assert answer.status_code == 503, f"{what}: {answer.text}"
@@ -74,11 +75,12 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
 
 
 def test_a_busy_process_refuses_but_tells_that_it_lives(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
+    channel: Channel, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.http.application.IN_FLIGHT_MAX", 0)
     settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
-    application = create_app(settings, [create_ingress, create_readapi])
+    found(channel, settings)
+    application = create_app(settings, [create_ingress, create_readapi], pytest.fail)
 
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(application)  # type: ignore[arg-type]

@@ -1,0 +1,88 @@
+"""What the rows of the fault matrix share: what one showed, and how long it may take."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.eventually import eventually
+from tests.faults.fleet import Fleet, pause
+from tests.faults.load import Load
+from tests.faults.oracles import Verdict
+
+WARM_UP_SECONDS = 1.0
+
+
+RECOVER_SECONDS_MAX = 30.0
+
+
+@dataclass
+class Row:
+    """What one row showed. ``recovered`` holds seconds until orders were acknowledged again."""
+
+    fault: str
+    seed: int
+    verdict: Verdict
+    faults: int = 1
+    recovered: list[float] = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict.passed
+
+    def line(self) -> str:
+        v = self.verdict
+        slowest = f"{max(self.recovered):5.2f}" if self.recovered else "    -"
+        outcome = "ok" if self.passed else "FAILED " + "; ".join(v.problems)[:400]
+        return (
+            f"{self.fault:<44} seed {self.seed:<4} faults {self.faults:>3}"
+            f"  acknowledged {v.acknowledged:>6}  lost {v.lost}  duplicated {v.duplicated}"
+            f"  recovered in {slowest} s  {outcome}{'  ' + self.note if self.note else ''}"
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much time a row may take: ``kills`` for the random ones, ``away`` for outages."""
+
+    kills: int = 200
+    away_seconds: tuple[float, ...] = (1.0, 5.0, 30.0)
+    postgres_away_seconds: float = 60.0
+    frozen_seconds: float = 10.0
+    overload_seconds: float = 60.0
+    failpoint_seconds: float = 5.0
+    redis_binary: Path | None = None
+
+
+SHORT = Budget(
+    kills=15,
+    away_seconds=(1.0, 3.0),
+    postgres_away_seconds=4.0,
+    frozen_seconds=5.0,
+    overload_seconds=5.0,
+    failpoint_seconds=1.0,
+)
+"""For `make test`."""
+
+
+@contextmanager
+def trading(fleet: Fleet, seed: int, **options: float) -> Iterator[Load]:
+    """Brokers at work, some trades done."""
+    with Load(fleet, seed, **options) as load:  # type: ignore[arg-type]
+        pause(WARM_UP_SECONDS)
+        yield load
+
+
+def seconds_to_recover(load: Load, since: float) -> float:
+    """From ``since`` (monotonic) until an order sent after it was acknowledged."""
+    found: list[float] = []
+
+    def look() -> bool:
+        seconds = load.first_answer_after(since)
+        if seconds is not None:
+            found.append(seconds)
+        return bool(found)
+
+    eventually(look, RECOVER_SECONDS_MAX, "orders to be acknowledged again")
+    return found[0]

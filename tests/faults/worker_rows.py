@@ -1,0 +1,120 @@
+"""Rows of the fault matrix: workers killed, frozen, doubled and cut off from Redis."""
+
+import random
+import signal
+import time
+
+from tests.eventually import eventually
+from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
+from tests.faults.oracles import judge
+from tests.faults.proxy import Proxy
+from tests.faults.row import Budget, Row, seconds_to_recover, trading
+
+
+def kills(seed: int, budget: Budget) -> Row:
+    """kill -9 of any process at random instants, one after another."""
+    draw = random.Random(f"kills-{seed}")
+    kinds = {**KINDS, "matcher": 2}
+    with (
+        Fleet(kinds, redis_binary=budget.redis_binary) as fleet,
+        trading(fleet, seed) as load,
+    ):
+        names = [*fleet.names, *SERVERS]
+        recovered = []
+        for _ in range(budget.kills):
+            at = time.monotonic()
+            fleet.kill(draw.choice(names))
+            recovered.append(seconds_to_recover(load, at))
+            pause(draw.uniform(0.0, 0.6))
+        return Row(
+            "kill -9, random process and instant", seed, judge(load), budget.kills, recovered
+        )
+
+
+FAILPOINTS = {
+    "matcher-1": ("matcher.send", "matcher.sent", "matcher.received"),
+    "persister-1": (
+        *("persister.send", "persister.sent", "persister.received"),
+        *("store.begin", "store.commit", "store.committed"),
+    ),
+    "notifier-1": ("notifier.send", "notifier.sent", "notifier.received", "courier.sent"),
+    "http-1": ("log.send", "log.sent", "log.received", "reads.sent"),
+}
+
+
+PROBABILITY = {"store": 0.1, "log": 0.02, "reads": 0.02, "persister": 0.03}
+
+
+def failpoints(seed: int, budget: Budget) -> Row:
+    """Every process dies before and after its calls to Redis and PostgreSQL, again and again."""
+    deaths = 0
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        for name, points in FAILPOINTS.items():
+            for number, point in enumerate(points):
+                chance = PROBABILITY.get(point.split(".")[0], 0.01)
+                spelled = f"{point}:{chance}:{seed + number}"
+                fleet.start(name, EXCHANGE_FAILPOINTS=spelled)
+                before = fleet.restarts(name)
+                pause(budget.failpoint_seconds)
+                deaths += fleet.restarts(name) - before
+            fleet.start(name)
+        points = sum(len(p) for p in FAILPOINTS.values())
+        verdict = judge(load)
+        note = f"{points} failpoints"
+        return Row("kill -9 before and after each call", seed, verdict, deaths, note=note)
+
+
+def frozen_workers(seed: int, budget: Budget) -> Row:
+    """SIGSTOP of a worker of each kind, another takes over, SIGCONT: whatever the paused one still
+    wants to do is fenced. A matcher that wakes up in the middle of a batch exits."""
+    kinds = {"matcher": 2, "persister": 2, "notifier": 2, "http": 1}
+    with Fleet(kinds) as fleet, trading(fleet, seed) as load:
+        recovered = []
+        frozen = ("matcher-1", "matcher-2", "persister-1", "notifier-2")
+        for name in frozen:
+            at = time.monotonic()
+            fleet.freeze(name)
+            pause(budget.frozen_seconds)
+            fleet.thaw(name)
+            recovered.append(seconds_to_recover(load, at))
+        verdict = judge(load)
+        verdict.problems += [f"{name}: {words}" for name, words in fleet.refused.items()]
+        exits = sum(fleet.restarts(name) for name in frozen)
+        fault = "SIGSTOP workers, take-over, SIGCONT"
+        return Row(fault, seed, verdict, len(frozen), recovered, f"{exits} exits")
+
+
+def two_owners(seed: int, budget: Budget) -> Row:
+    """Two matchers with one name believe that they own the same partitions."""
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        before = fleet.restarts("matcher-1")
+        fleet.start("matcher-9", instance="matcher-1")
+        pause(4)
+        exits = fleet.restarts("matcher-1") - before + fleet.restarts("matcher-9")
+        fleet.signal("matcher-9", signal.SIGTERM)
+        verdict = judge(load)
+        if not exits:
+            verdict.problems.append("both went on")
+        return Row("two matchers own one partition", seed, verdict, note=f"{exits} exits")
+
+
+def lost_replies(seed: int, budget: Budget) -> Row:
+    """The reply to an append or a commit is lost on its way."""
+    with Fleet() as fleet:
+        for name, word in (("http-1", b"_append"), ("matcher-1", b"_commit")):
+            with Proxy(fleet.folder, fleet.redis.url, word) as proxy:
+                fleet.start(name, EXCHANGE_REDIS_URL=proxy.url)
+                fleet.wait_ready()
+                with trading(fleet, seed) as load:
+                    for _ in range(10):
+                        proxy.lose()
+                        pause(0.3)
+                    eventually(lambda p=proxy: p.lost >= 5, 10, "replies to be lost")
+                    fleet.start(name)
+                    fleet.wait_ready()
+                    verdict = judge(load)
+                    lost = proxy.lost
+            if not verdict.passed:
+                break
+            # The next half has brokers of its own, and the oracles count over both.
+        return Row("reply lost after append and commit", seed, verdict, 2 * lost)
