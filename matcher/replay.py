@@ -16,7 +16,8 @@ from protocol.events import Event
 from protocol.partitions import all_partitions, partition_name
 from runtime import database
 from runtime.archive import order_record
-from runtime.audit import DATA, Finding, audit
+from runtime.audit import Finding, audit
+from runtime.options import DATA
 from runtime.settings import Settings
 
 ROWS_MAX = 500

@@ -14,8 +14,9 @@ from protocol.batches import GENESIS_HASH
 from protocol.enums import OPEN_STATES
 from protocol.partitions import all_partitions, partition_name
 from runtime import database, genesis
-from runtime.audit import DATA, Finding, audit
+from runtime.audit import Finding, audit
 from runtime.connections import Channel
+from runtime.options import DATA
 from runtime.settings import Settings
 
 CATCH_UP_SECONDS_MAX = 30.0

@@ -12,12 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from runtime.connections import RedisError
 from runtime.database import sqlalchemy_url
 from runtime.errors import ExchangeError
-from runtime.installation import DEFAULT_DATA, Installation
+from runtime.installation import Installation
 from runtime.settings import Settings, load
-
-DATA = typer.Option(
-    DEFAULT_DATA, help="Data directory of a running `exchange up`, where no URLs are set."
-)
 
 
 class Finding(NamedTuple):

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.installation import DEFAULT_DATA, Installation
+from runtime.options import DATA
 from runtime.plugins import load_plugin, plugins
 
 app = typer.Typer(
@@ -16,10 +17,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-)
-
-_DATA = typer.Option(
-    DEFAULT_DATA, help="Data directory of a running `exchange up`, where no URLs are set."
 )
 
 
@@ -42,7 +39,7 @@ def run(
 
 
 @app.command()
-def status(data: Path = _DATA) -> None:
+def status(data: Path = DATA) -> None:
     """Show partitions, owners, lags, watermarks and workers."""
     from runtime.status import status as show
 

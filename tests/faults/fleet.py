@@ -1,6 +1,7 @@
 """Every process of an exchange, on real servers, to be killed and frozen by its pid."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -12,11 +13,14 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import psutil
 
 from persister.migrate import upgrade
+from protocol import keys
+from protocol.partitions import PARTITIONS_DEFAULT, all_partitions
 from runtime.connections import Channel, RedisError
 from runtime.embedded import EmbeddedPostgres, EmbeddedRedis
 from runtime.supervisor import Child, WorkerRefused
@@ -28,15 +32,27 @@ KINDS = {"matcher": 1, "persister": 1, "notifier": 1, "http": 1}
 SERVERS = ("redis", "postgres")
 
 
+class Batches(NamedTuple):
+    """Over all partitions."""
+
+    committed: int
+    stored: int
+
+    @property
+    def unstored(self) -> int:
+        return self.committed - self.stored
+
+
 class Fleet:
-    """Workers are started again when they die, as a supervisor does; servers only when told."""
+    """Workers are started again when they die, as a supervisor does; servers only when told.
+    ``disk_mib`` gives a server a small disk of its own."""
 
     def __init__(
         self,
         kinds: Mapping[str, int] | None = None,
         per_worker: Mapping[str, Mapping[str, str]] | None = None,
         redis_binary: Path | None = None,
-        redis_disk_mib: int | None = None,
+        disk_mib: Mapping[str, int] | None = None,
         **variables: str,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="xf-"))
@@ -47,7 +63,7 @@ class Fleet:
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_key = f"ak_{secrets.token_hex(16)}"
         self.refused: dict[str, str] = {}
-        self._disk_mib = redis_disk_mib
+        self._disk_mib = dict(disk_mib or {})
         self._kinds = dict(kinds or KINDS)
         self._per_worker = {name: dict(v) for name, v in (per_worker or {}).items()}
         self._variables = variables
@@ -57,8 +73,8 @@ class Fleet:
         self._watcher: threading.Thread | None = None
 
     def __enter__(self) -> "Fleet":
-        if self._disk_mib is not None:
-            self._mount()
+        for server, size in self._disk_mib.items():
+            _mount(self.folder / server, size)
         try:
             self.redis.start()
             self.postgres.start()
@@ -77,16 +93,20 @@ class Fleet:
         self.stop_workers()
         self.postgres.stop()
         self.redis.stop()
-        if self._disk_mib is not None:
-            subprocess.run(["umount", str(self.folder / "redis")], check=True)
+        for server in self._disk_mib:
+            subprocess.run(["umount", str(self.folder / server)], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _mount(self) -> None:
-        """A small disk of its own for Redis."""
-        place = self.folder / "redis"
-        place.mkdir()
-        size = f"size={self._disk_mib}m"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)], check=True)
+    def fill_disk(self, server: str, left: int = 0) -> Path:
+        """Fill a server's disk but for ``left`` bytes with a file, which the caller removes."""
+        filler = self.folder / server / "filler"
+        size = shutil.disk_usage(filler.parent).free - left
+        try:
+            filler.write_bytes(b"x" * size)
+        except OSError as error:  # The server was quicker with the rest.
+            if error.errno != errno.ENOSPC:
+                raise
+        return filler
 
     @property
     def names(self) -> list[str]:
@@ -217,6 +237,16 @@ class Fleet:
     def channel(self) -> Channel:
         return Channel(self.redis.url, "faults")
 
+    def batches(self) -> Batches:
+        numbers = [("HGET", keys.batch(p), "number") for p in all_partitions(PARTITIONS_DEFAULT)]
+        marks = [("GET", keys.stored(p)) for p in all_partitions(PARTITIONS_DEFAULT)]
+        channel = self.channel()
+        try:
+            committed, stored = channel.pipeline(numbers), channel.pipeline(marks)
+        finally:
+            channel.close()
+        return Batches(sum(int(n or 0) for n in committed), sum(int(n or 0) for n in stored))
+
     def register(self, name: str, webhook_url: str | None = None) -> dict[str, str]:
         body = {"name": name} | ({"webhook_url": webhook_url} if webhook_url else {})
         answer = httpx.post(
@@ -245,6 +275,12 @@ class Fleet:
         finally:
             channel.close()
         return found
+
+
+def _mount(place: Path, size_mib: int) -> None:
+    place.mkdir()
+    options = f"size={size_mib}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
 
 
 def _family(pid: int) -> list[int]:

@@ -54,7 +54,7 @@ def back_with_less(seed: int, budget: Budget) -> Row:
     """Redis comes back under running workers with a cut log: each of them looks before it goes on,
     so that no order is acknowledged into a log that must be restored."""
     with Fleet(redis_binary=budget.redis_binary) as fleet, trading(fleet, seed) as load:
-        eventually(lambda: _in_all(fleet, keys.stored) > 50, 20, "batches to be stored")
+        eventually(lambda: fleet.batches().stored > 50, 20, "batches to be stored")
         fleet.redis.kill()
         at = time.monotonic()
         _cut(fleet)
@@ -76,7 +76,7 @@ def flipped_digit(seed: int, budget: Budget) -> Row:
         fleet.signal("persister-1", signal.SIGSTOP)
         channel = fleet.channel()
         with Load(fleet, seed + 1, webhooks=0):
-            eventually(lambda: _unstored(fleet) > 3, 10, "batches that are not stored")
+            eventually(lambda: fleet.batches().unstored > 3, 10, "batches that are not stored")
         _change_last_batch(channel)
         channel.close()
         fleet.signal("persister-1", signal.SIGKILL)
@@ -156,28 +156,6 @@ def _boundary(content: bytes, near: int) -> int:
 
 def _log_file(fleet: Fleet) -> Path:
     return max((fleet.folder / "redis" / "appendonlydir").glob("*.incr.aof"))
-
-
-def _in_all(fleet: Fleet, mark: Callable[[int], str]) -> int:
-    """The sum of a mark over all partitions."""
-    channel = fleet.channel()
-    try:
-        replies = channel.pipeline([("GET", mark(p)) for p in range(16)])
-        return sum(int(reply or 0) for reply in replies)
-    finally:
-        channel.close()
-
-
-def _unstored(fleet: Fleet) -> int:
-    channel = fleet.channel()
-    try:
-        count = 0
-        for partition in range(16):
-            number = int(channel.execute("HGET", keys.batch(partition), "number") or 0)
-            count += number - int(channel.execute("GET", keys.stored(partition)) or 0)
-        return count
-    finally:
-        channel.close()
 
 
 def _change_last_batch(channel: Channel) -> None:

@@ -8,7 +8,7 @@ from protocol import keys
 from tests.eventually import eventually
 from tests.faults.fleet import Fleet, pause
 from tests.faults.oracles import judge
-from tests.faults.row import Budget, Row, seconds_to_recover, trading
+from tests.faults.row import MAY_MOUNT, Budget, Row, seconds_to_recover, skipped, trading
 
 
 def postgres_away(seed: int, budget: Budget) -> Row:
@@ -27,6 +27,32 @@ def postgres_away(seed: int, budget: Budget) -> Row:
         fleet.thaw("postgres")
         away = f"{budget.postgres_away_seconds:g}"
         return Row(f"PostgreSQL killed {away} s, then frozen", seed, judge(load), 2, recovered)
+
+
+def postgres_disk_full(seed: int, budget: Budget) -> Row:
+    """The disk of PostgreSQL is full: trading goes on, and all of it is stored when there is room,
+    after a start of PostgreSQL if that has ended."""
+    fault = "disk of PostgreSQL full"
+    if not MAY_MOUNT:
+        return skipped(fault, seed)
+    with Fleet(disk_mib={"postgres": 128}) as fleet, trading(fleet, seed) as load:
+        filler = fleet.fill_disk("postgres")
+        at = time.monotonic()
+        recovered = [seconds_to_recover(load, at)]
+        before = fleet.batches().stored
+        pause(budget.postgres_away_seconds / 4)
+        batches = fleet.batches()
+        filler.unlink()
+        ended = not fleet.postgres.running
+        if ended:
+            fleet.postgres.start()
+        restarts = fleet.restarts("persister-1")
+        note = (
+            f"{batches.stored - before} batches stored meanwhile, {batches.unstored} waited,"
+            f" {restarts} starts of the persister"
+        )
+        note += ", PostgreSQL had ended" * ended
+        return Row(fault, seed, judge(load), 1, recovered, note)
 
 
 def older_postgres(seed: int, budget: Budget) -> Row:

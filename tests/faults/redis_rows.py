@@ -1,15 +1,13 @@
 """Rows of the fault matrix: Redis, its memory and its disk."""
 
-import os
-import shutil
 import time
 
 import httpx
 
 from tests.eventually import eventually
 from tests.faults.fleet import Fleet, pause
-from tests.faults.oracles import Verdict, judge
-from tests.faults.row import Budget, Row, seconds_to_recover, trading
+from tests.faults.oracles import judge
+from tests.faults.row import MAY_MOUNT, Budget, Row, seconds_to_recover, skipped, trading
 
 
 def redis_killed(seed: int, budget: Budget) -> Row:
@@ -80,21 +78,20 @@ def full_memory(seed: int, budget: Budget) -> Row:
         return Row("maxmemory reached", seed, verdict, 1, recovered)
 
 
-def disk_full(seed: int, budget: Budget) -> Row:
+def redis_disk_full(seed: int, budget: Budget) -> Row:
     """The disk of Redis is full: it ends, and starts with all that was acknowledged."""
-    if os.geteuid() != 0:
-        return Row("disk full", seed, Verdict(), 0, note="skipped: mounting needs root")
-    with Fleet(redis_disk_mib=32, redis_binary=budget.redis_binary) as fleet:
-        with trading(fleet, seed) as load:
-            filler = fleet.folder / "redis" / "filler"
-            with filler.open("wb") as file:
-                free = shutil.disk_usage(filler.parent).free
-                file.write(b"x" * (free - 100_000))
-            eventually(lambda: not fleet.redis.running, 30, "Redis to end on its full disk")
-            pause(1)
-            filler.unlink()
-            at = time.monotonic()
-            fleet.redis.start()
-            recovered = [seconds_to_recover(load, at)]
-            verdict = judge(load)
-        return Row("disk full", seed, verdict, 1, recovered)
+    fault = "disk of Redis full"
+    if not MAY_MOUNT:
+        return skipped(fault, seed)
+    with (
+        Fleet(disk_mib={"redis": 32}, redis_binary=budget.redis_binary) as fleet,
+        trading(fleet, seed) as load,
+    ):
+        filler = fleet.fill_disk("redis", left=100_000)
+        eventually(lambda: not fleet.redis.running, 30, "Redis to end on its full disk")
+        pause(1)
+        filler.unlink()
+        at = time.monotonic()
+        fleet.redis.start()
+        recovered = [seconds_to_recover(load, at)]
+        return Row(fault, seed, judge(load), 1, recovered)

@@ -1,5 +1,6 @@
 """What the rows of the fault matrix share: what one showed, and how long it may take."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +12,8 @@ from tests.faults.load import Load
 from tests.faults.oracles import Verdict
 
 WARM_UP_SECONDS = 1.0
-
-
 RECOVER_SECONDS_MAX = 30.0
+MAY_MOUNT = os.geteuid() == 0
 
 
 @dataclass
@@ -64,6 +64,10 @@ SHORT = Budget(
     failpoint_seconds=1.0,
 )
 """For `make test`."""
+
+
+def skipped(fault: str, seed: int) -> Row:
+    return Row(fault, seed, Verdict(), 0, note="skipped: only root may mount a small disk")
 
 
 @contextmanager

@@ -21,14 +21,17 @@ def kills(seed: int, budget: Budget) -> Row:
     ):
         names = [*fleet.names, *SERVERS]
         recovered = []
+        worst: dict[str, float] = {}
         for _ in range(budget.kills):
+            name = draw.choice(names)
             at = time.monotonic()
-            fleet.kill(draw.choice(names))
+            fleet.kill(name)
             recovered.append(seconds_to_recover(load, at))
+            worst[name] = max(worst.get(name, 0.0), recovered[-1])
             pause(draw.uniform(0.0, 0.6))
-        return Row(
-            "kill -9, random process and instant", seed, judge(load), budget.kills, recovered
-        )
+        note = "at most after " + ", ".join(f"{n} {s:.2f}" for n, s in sorted(worst.items()))
+        fault = "kill -9, random process and instant"
+        return Row(fault, seed, judge(load), budget.kills, recovered, note)
 
 
 FAILPOINTS = {
