@@ -26,6 +26,7 @@ from protocol.problems import CONTENT_TYPE, FieldError, Problem
 from runtime.connections import RedisError
 from runtime.errors import ExchangeError
 from runtime.http import metrics
+from runtime.http.admission import Admission
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call, Endpoint, EndpointTable, Headers
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 BODY_MAX = 16 * 1024
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # Who is busy is not dead.
-IN_FLIGHT_MAX = 500  # Requests of this process; one more is refused, so that all are answered soon.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FALLBACK = "other"
 
@@ -100,7 +100,7 @@ class Application:
             path: metrics.SECONDS.labels(path) for path in [_FALLBACK, *(e.path for e in endpoints)]
         }
         self._requests: dict[tuple[str, int], Any] = {}
-        self._in_flight = 0
+        self._admission = Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -124,10 +124,10 @@ class Application:
             # Only whole requests count as in flight: clients that dribble take nobody's place.
             body = await _read_body(content_length, receive)
             started = time.perf_counter()
-            if self._in_flight >= IN_FLIGHT_MAX and not path.startswith(_ALWAYS_ANSWERED):
-                raise Overloaded
             found = self._table.find(scope["method"], path)
-            self._in_flight += 1
+            counts = not path.startswith(_ALWAYS_ANSWERED)
+            if counts:
+                self._admission.enter(started)
             try:
                 if found is None:
                     scope["state"] = {**scope.get("state", {}), "request_id": request_id}
@@ -144,7 +144,8 @@ class Application:
                 call = Call(headers, authorization, scope["query_string"], body, parameters)
                 answer = await endpoint.handler(call)
             finally:
-                self._in_flight -= 1
+                if counts:
+                    self._admission.leave(started, time.perf_counter())
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             problem = as_problem(error)
             answer = Answer(

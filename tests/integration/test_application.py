@@ -77,7 +77,8 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
 def test_a_busy_process_refuses_but_tells_that_it_lives(
     channel: Channel, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.http.application.IN_FLIGHT_MAX", 0)
+    monkeypatch.setattr("runtime.http.admission.BURST_MAX", 0)
+    monkeypatch.setattr("runtime.http.admission.STANDING_MAX", 0)
     settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
     found(channel, settings)
     application = create_app(settings, [create_ingress, create_readapi], pytest.fail)
