@@ -10,7 +10,7 @@ is refused at once, until nothing was refused for a second. After "controlled de
 from runtime.http.coalescer import Overloaded
 
 BURST_MAX = 500
-STANDING_MAX = 150
+STANDING_MAX = 250
 SLOW_SECONDS = 0.05  # On average.
 CALM_SECONDS = 1.0
 _WEIGHT = 1 / 500  # Of one request in the average: some 100 ms of full load.
