@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from protocol.problems import CONTENT_TYPE, FieldError, Problem
 from runtime.connections import RedisError
 from runtime.errors import ExchangeError
+from runtime.genesis import Genesis
 from runtime.http import metrics
 from runtime.http.admission import Admission
 from runtime.http.coalescer import Overloaded
@@ -44,12 +45,13 @@ _FALLBACK = "other"
 
 def create_app(
     settings: Settings,
+    genesis: Genesis,
     creators: Sequence[Callable[[Context], Service]],
     on_failure: Callable[[Exception], None],
 ) -> "Application":
     """One application out of one or more services that share a context. ``on_failure`` is called
     with what makes it unfit to go on, see :class:`Context`."""
-    context = Context(settings, on_failure)
+    context = Context(settings, genesis, on_failure)
     services = [create(context) for create in creators]
 
     @asynccontextmanager
@@ -211,7 +213,7 @@ def as_problem(error: Exception) -> Problem:
             return Problem("overloaded", "nothing was taken; send it again after Retry-After")
         case RedisError() | ExchangeError():
             log.warning("redis failed", extra={"error": str(error)})
-            return Problem("unavailable", "Redis does not answer; try again after Retry-After")
+            return Problem("unavailable", "Redis cannot be used now; try again after Retry-After")
         case _:
             log.error("request failed", exc_info=error)
             return Problem("internal_error", "the failure was logged under this request_id")

@@ -7,9 +7,10 @@ from fastapi import Request
 
 from protocol.problems import unauthorized
 from protocol.registry import Broker, Directory, Instrument
-from runtime import genesis, history
+from runtime import history
 from runtime.archive import Archive
 from runtime.connections import AsyncChannel, Channel, Command
+from runtime.genesis import Genesis
 from runtime.http.coalescer import Coalescer
 from runtime.keyring import Keyring
 from runtime.registry import RegistryReader
@@ -24,11 +25,14 @@ READS_BATCH_MAX = 512
 
 
 class Context:
-    """Opened by the application's lifespan, in an exchange that was founded before.
-    ``on_failure`` must end the process, and may let it answer what it has begun."""
+    """Opened by the application's lifespan, in the exchange of ``genesis``. ``on_failure`` must end
+    the process, and may let it answer what it has begun."""
 
-    def __init__(self, settings: Settings, on_failure: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, settings: Settings, genesis: Genesis, on_failure: Callable[[Exception], None]
+    ) -> None:
         self.settings = settings
+        self.genesis = genesis
         self._on_failure = on_failure
         self.directory = Directory()
         self.registry = RegistryReader(
@@ -36,7 +40,6 @@ class Context:
         )
         self.keyring = Keyring(self.directory, settings.admin_key)
         self.archive = Archive(settings.database_url)
-        self.genesis: genesis.Genesis
         self._channel = AsyncChannel(settings.redis_url, f"reads-{settings.instance}")
         self._reads: Coalescer[tuple[Command, ...], list[object]] = Coalescer(
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
@@ -44,9 +47,6 @@ class Context:
         self._tail: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        founding = Channel(self.settings.redis_url, f"founding-{self.settings.instance}")
-        self.genesis = genesis.read(founding)
-        founding.close()
         await self.registry.refresh()
         self._tail = asyncio.create_task(self.registry.tail())
         self._tail.add_done_callback(self._tail_ended)

@@ -54,7 +54,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     founding = Channel(settings.redis_url, f"founding-{settings.instance}")
     try:
         # Before uvicorn, which would make a refusal an ordinary failure.
-        found(founding, settings)
+        genesis = found(founding, settings)
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
@@ -66,7 +66,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         server.should_exit = True
 
     config = uvicorn.Config(
-        create_app(settings, creators, fail),
+        create_app(settings, genesis, creators, fail),
         loop="uvloop",
         http=GuardedProtocol,
         proxy_headers=False,

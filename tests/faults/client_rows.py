@@ -14,7 +14,7 @@ from tests.running import EXCHANGE, clean_environment
 
 
 def bad_receivers(seed: int, budget: Budget) -> Row:
-    """A receiver that hangs and one that fails: the others are told without delay."""
+    """Receivers that hang: the others are told all the same."""
 
     def hang(_handler: object) -> None:
         pause(15)

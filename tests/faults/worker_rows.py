@@ -43,8 +43,6 @@ FAILPOINTS = {
     "notifier-1": ("notifier.send", "notifier.sent", "notifier.received", "courier.sent"),
     "http-1": ("log.send", "log.sent", "log.received", "reads.sent"),
 }
-
-
 PROBABILITY = {"store": 0.1, "log": 0.02, "reads": 0.02, "persister": 0.03}
 
 

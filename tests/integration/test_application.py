@@ -13,7 +13,7 @@ from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_k
 from readapi.service import create as create_readapi
 from runtime.connections import Channel
 from runtime.embedded import EmbeddedRedis
-from runtime.functions import call
+from runtime.functions import call, ensure_loaded
 from runtime.genesis import found
 from runtime.http.application import Application, create_app
 from runtime.settings import Settings, load
@@ -27,7 +27,7 @@ def dying_redis(short_dir: Path) -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(data)
     server.start()
     channel = Channel(server.url, "tests")
-    found(channel, load(Settings, {}, redis_url=server.url))
+    ensure_loaded(channel)
     entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
     channel.execute(*call("register", [keys.REGISTRY], [codec.encode(entry)]))
     channel.close()
@@ -64,7 +64,10 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
     settings = load(
         Settings, {}, redis_url=dying_redis.url, admin_key="ak", env="development", instance="t"
     )
-    application = create_app(settings, [create_ingress, create_readapi], pytest.fail)
+    channel = Channel(dying_redis.url, "tests")
+    genesis = found(channel, settings)
+    channel.close()
+    application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
     answers = asyncio.run(ask_all(application, dying_redis))
     for what, answer in answers.items():
         assert answer.status_code == 503, f"{what}: {answer.text}"
@@ -80,8 +83,8 @@ def test_a_busy_process_refuses_but_tells_that_it_lives(
     monkeypatch.setattr("runtime.http.admission.BURST_MAX", 0)
     monkeypatch.setattr("runtime.http.admission.STANDING_MAX", 0)
     settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
-    found(channel, settings)
-    application = create_app(settings, [create_ingress, create_readapi], pytest.fail)
+    genesis = found(channel, settings)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
 
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
