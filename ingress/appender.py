@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-from protocol.problems import Problem
-from runtime.connections import (
+from runtime.http.coalescer import Coalescer
+from runtime.http.problems import Problem
+from runtime.process.errors import ExchangeError
+from runtime.redis.channel import (
     AsyncChannel,
     BusyLoadingError,
     NotConnected,
@@ -11,9 +13,7 @@ from runtime.connections import (
     ReadOnlyError,
     RedisError,
 )
-from runtime.errors import ExchangeError
-from runtime.http.coalescer import Coalescer
-from runtime.log import Entry, Limits, Place, append_call, places
+from runtime.redis.order_log import Entry, Limits, Place, append_call, places
 
 BATCH_MAX = 1000
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocol import codec, keys
-from protocol.problems import FieldError, Problem
 from protocol.registry import (
     BrokerRegistered,
     EndpointAdded,
@@ -21,10 +20,11 @@ from protocol.registry import (
     RegistryEvent,
     hash_key,
 )
-from runtime.connections import AsyncChannel, NotConnected, RedisError
-from runtime.functions import call
 from runtime.http.context import ADMIN_ONLY, Context
-from runtime.keyring import new_api_key
+from runtime.http.keyring import new_api_key
+from runtime.http.problems import FieldError, Problem
+from runtime.redis.channel import AsyncChannel, NotConnected, RedisError
+from runtime.redis.functions.library import call
 
 WEBHOOK_SECRET_BYTES = 32
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from runtime.connections import AsyncChannel
-from runtime.database import sqlalchemy_url
-from runtime.functions import call
 from runtime.http.context import ADMIN_ONLY, Context
+from runtime.postgres.tables import sqlalchemy_url
+from runtime.redis.channel import AsyncChannel
+from runtime.redis.functions.library import call
 
 _LOCK = text("LOCK TABLE cursors IN ACCESS EXCLUSIVE MODE")
 _TRUNCATE = text("TRUNCATE trades, orders, balances, journal")

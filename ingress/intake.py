@@ -9,7 +9,6 @@ import msgspec
 from protocol import ids
 from protocol.commands import AmendOrder, PlaceOrder
 from protocol.enums import OrderType, Side
-from protocol.problems import FieldError, Problem
 from protocol.units import (
     CLIENT_ORDER_ID_PATTERN,
     DOCUMENT_NUMBER_PATTERN,
@@ -20,6 +19,7 @@ from protocol.units import (
     format_time,
     milliseconds,
 )
+from runtime.http.problems import FieldError, Problem
 
 
 class OrderBody(msgspec.Struct, forbid_unknown_fields=True):

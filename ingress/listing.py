@@ -2,12 +2,12 @@
 
 from protocol import keys
 from protocol.enums import ListingPolicy
-from protocol.problems import Problem
 from protocol.registry import Instrument
-from runtime.connections import AsyncChannel
-from runtime.functions import call
 from runtime.http.context import Context
-from runtime.registry import parse_instrument
+from runtime.http.problems import Problem
+from runtime.redis.channel import AsyncChannel
+from runtime.redis.functions.library import call
+from runtime.redis.registry import parse_instrument
 
 
 async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> Instrument:

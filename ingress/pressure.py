@@ -8,8 +8,8 @@ shrink the book, still find room.
 import asyncio
 import logging
 
-from protocol.problems import Problem
-from runtime.connections import AsyncChannel, RedisError
+from runtime.http.problems import Problem
+from runtime.redis.channel import AsyncChannel, RedisError
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,8 @@ from ingress.pressure import Pressure
 from protocol import codec, ids, keys
 from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
 from protocol.enums import OrderState
-from protocol.problems import Problem
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
-from runtime.connections import AsyncChannel
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import (
@@ -23,7 +21,9 @@ from runtime.http.orders import (
     own_client_order,
     own_order,
 )
-from runtime.log import Entry, Urgency
+from runtime.http.problems import Problem
+from runtime.redis.channel import AsyncChannel
+from runtime.redis.order_log import Entry, Urgency
 
 _REUSED = "idempotency_key_reused"
 

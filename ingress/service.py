@@ -13,12 +13,12 @@ from ingress.intake import schemas
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
-from runtime.connections import AsyncChannel
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
-from runtime.log import Limits
-from runtime.settings import load
+from runtime.process.settings import load
+from runtime.redis.channel import AsyncChannel
+from runtime.redis.order_log import Limits
 
 
 def create(context: Context) -> Service:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from runtime.settings import Settings
+from runtime.process.settings import Settings
 
 
 class IngressSettings(Settings, frozen=True, kw_only=True):

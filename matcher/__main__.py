@@ -2,7 +2,7 @@
 
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
-from runtime.worker import main as run_worker
+from runtime.process.worker import main as run_worker
 
 
 def main() -> None:

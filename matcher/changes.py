@@ -1,6 +1,6 @@
 """What a batch changed, as the arguments of one ``commit`` Function. Pure mapping.
 
-The order of the sections is the contract with ``runtime/exchange.lua``.
+The order of the sections is the contract with ``runtime/redis/functions/exchange.lua``.
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ from protocol.batches import GENESIS_HASH
 from protocol.enums import ExecutionPrice
 from protocol.records import OrderRecord
 from protocol.registry import Directory
-from runtime.connections import Channel
+from runtime.redis.channel import Channel
 
 PAGE = 2000
 

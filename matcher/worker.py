@@ -15,13 +15,13 @@ from protocol.batches import BatchEntry
 from protocol.commands import Tick
 from protocol.partitions import all_partitions
 from protocol.registry import Directory
-from runtime.connections import Channel, Command
-from runtime.errors import Fenced
-from runtime.functions import call
-from runtime.genesis import found
-from runtime.leases import Leases
-from runtime.log import Entry, Limits, Urgency, append_call
-from runtime.registry import refresh
+from runtime.process.errors import Fenced
+from runtime.redis.channel import Channel, Command
+from runtime.redis.functions.library import call
+from runtime.redis.genesis import found
+from runtime.redis.leases import Leases
+from runtime.redis.order_log import Entry, Limits, Urgency, append_call
+from runtime.redis.registry import refresh
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ LogEntry = tuple[bytes, list[bytes]]
 
 
 class MatcherWorker:
-    """See ``runtime.worker`` for the life of a worker."""
+    """See ``runtime.process.worker`` for the life of a worker."""
 
     def __init__(self, settings: MatcherSettings) -> None:
         self._settings = settings

@@ -2,7 +2,7 @@
 
 from notifier.settings import NotifierSettings
 from notifier.worker import NotifierWorker
-from runtime.worker import main as run_worker
+from runtime.process.worker import main as run_worker
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from notifier.messages import Message, QueuedMessage
 from protocol import codec, keys
 from protocol.partitions import partition_name
 from protocol.registry import EndpointDisabled, RegistryEntry
-from runtime.connections import AsyncChannel, Command
-from runtime.functions import call
+from runtime.redis.channel import AsyncChannel, Command
+from runtime.redis.functions.library import call
 
 
 def now_ms() -> int:

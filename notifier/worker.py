@@ -17,11 +17,11 @@ from notifier.settings import NotifierSettings
 from protocol import codec, keys
 from protocol.partitions import all_partitions
 from protocol.registry import Directory
-from runtime.connections import AsyncChannel, Channel, Command
-from runtime.functions import call
-from runtime.genesis import found
-from runtime.leases import Leases
-from runtime.registry import refresh
+from runtime.redis.channel import AsyncChannel, Channel, Command
+from runtime.redis.functions.library import call
+from runtime.redis.genesis import found
+from runtime.redis.leases import Leases
+from runtime.redis.registry import refresh
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ StreamEntry = tuple[bytes, list[bytes]]
 
 
 class NotifierWorker:
-    """See ``runtime.worker`` for the life of a worker."""
+    """See ``runtime.process.worker`` for the life of a worker."""
 
     def __init__(self, settings: NotifierSettings) -> None:
         self._settings = settings

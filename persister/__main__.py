@@ -2,7 +2,7 @@
 
 from persister.settings import PersisterSettings
 from persister.worker import PersisterWorker
-from runtime.worker import main as run_worker
+from runtime.process.worker import main as run_worker
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""From committed batches to rows. Pure mapping; the columns are those of ``runtime.database``."""
+"""From committed batches to rows. Pure mapping; ``runtime.postgres.tables`` has the columns."""
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple

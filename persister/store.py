@@ -19,11 +19,11 @@ from persister.rows import (
 from protocol import codec
 from protocol.batches import GENESIS_HASH
 from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
-from runtime import database
-from runtime.errors import Fenced, HistoryMismatch
-from runtime.failpoints import failpoint
-from runtime.genesis import Genesis
-from runtime.history import REGISTRY_CURSOR
+from runtime.postgres import tables
+from runtime.postgres.history import REGISTRY_CURSOR
+from runtime.process.errors import Fenced, HistoryMismatch
+from runtime.process.failpoints import failpoint
+from runtime.redis.genesis import Genesis
 
 STATEMENT_TIMEOUT_MS = 30_000
 
@@ -47,7 +47,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._fail = failpoint("store") or _nothing
         self._engine = create_engine(
-            database.sqlalchemy_url(url),
+            tables.sqlalchemy_url(url),
             pool_size=1,
             max_overflow=0,
             connect_args={
@@ -68,9 +68,9 @@ class Store:
                 "execution_price": genesis.execution_price.value,
                 "schema_version": genesis.schema_version,
             }
-            known = connection.execute(select(database.genesis)).mappings().all()
+            known = connection.execute(select(tables.genesis)).mappings().all()
             if not known:
-                connection.execute(insert(database.genesis).values(values).on_conflict_do_nothing())
+                connection.execute(insert(tables.genesis).values(values).on_conflict_do_nothing())
             elif [dict(row) for row in known] != [values]:
                 raise HistoryMismatch(
                     f"PostgreSQL holds the exchange {known[0]['history_id']}, Redis"
@@ -81,12 +81,12 @@ class Store:
         """Number and hash of what is stored under a name; creates it at the beginning."""
         with self._engine.begin() as connection:
             connection.execute(
-                insert(database.cursors)
+                insert(tables.cursors)
                 .values(name=name, number=0, hash=GENESIS_HASH)
                 .on_conflict_do_nothing()
             )
             row = connection.execute(
-                select(database.cursors).where(database.cursors.c.name == name)
+                select(tables.cursors).where(tables.cursors.c.name == name)
             ).one()
             return row.number, row.hash
 
@@ -99,8 +99,8 @@ class Store:
         with self._engine.begin() as connection:
             for name, old, new, new_hash in sorted(moves):
                 moved = connection.execute(
-                    update(database.cursors)
-                    .where(database.cursors.c.name == name, database.cursors.c.number == old)
+                    update(tables.cursors)
+                    .where(tables.cursors.c.name == name, tables.cursors.c.number == old)
                     .values(number=new, hash=new_hash)
                 )
                 if moved.rowcount != 1:
@@ -118,7 +118,7 @@ class Store:
     def store_registry(self, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
         """Write registry entries that are not stored yet; returns the last one that is."""
         self.cursor(REGISTRY_CURSOR)
-        table = database.cursors
+        table = tables.cursors
         with self._engine.begin() as connection:
             stored: int = connection.execute(
                 select(table.c.number).where(table.c.name == REGISTRY_CURSOR).with_for_update()
@@ -138,13 +138,11 @@ def _nothing(_moment: str) -> None:
 
 
 def _store_registration(connection: Connection, sequence: int, entry: RegistryEntry) -> None:
-    connection.execute(
-        insert(database.registry).values(sequence=sequence, entry=codec.encode(entry))
-    )
+    connection.execute(insert(tables.registry).values(sequence=sequence, entry=codec.encode(entry)))
     for event in entry.events:
         if isinstance(event, BrokerRegistered):
             connection.execute(
-                insert(database.brokers).values(
+                insert(tables.brokers).values(
                     broker_id=event.broker_id,
                     name=event.name,
                     created_at=timestamp(event.created_ms),
@@ -152,7 +150,7 @@ def _store_registration(connection: Connection, sequence: int, entry: RegistryEn
             )
         elif isinstance(event, InstrumentListed):
             connection.execute(
-                insert(database.instruments).values(
+                insert(tables.instruments).values(
                     number=event.number, symbol=event.symbol, partition=event.partition
                 )
             )

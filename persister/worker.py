@@ -13,12 +13,12 @@ from protocol.batches import chain_hash
 from protocol.partitions import all_partitions, partition_name
 from protocol.records import OrderRecord
 from protocol.registry import RegistryEntry
-from runtime.connections import Channel, Command
-from runtime.errors import HistoryMismatch, SettingsError
-from runtime.functions import call
-from runtime.genesis import found
-from runtime.leases import Leases
-from runtime.registry import decode_entry
+from runtime.process.errors import HistoryMismatch, SettingsError
+from runtime.redis.channel import Channel, Command
+from runtime.redis.functions.library import call
+from runtime.redis.genesis import found
+from runtime.redis.leases import Leases
+from runtime.redis.registry import decode_entry
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ StreamEntry = tuple[bytes, list[bytes]]
 
 
 class PersisterWorker:
-    """See ``runtime.worker`` for the life of a worker. The cursor in PostgreSQL is the truth of
-    what is stored; the one in memory only says what to read next."""
+    """See ``runtime.process.worker`` for the life of a worker. The cursor in PostgreSQL is the
+    truth of what is stored; the one in memory only says what to read next."""
 
     def __init__(self, settings: PersisterSettings) -> None:
         if not settings.database_url:

@@ -1,7 +1,7 @@
 """What is asked of a symbol: the payloads of its log.
 
 Commands are imperative. They are positional msgpack arrays tagged by a small integer; fields are
-only ever appended, always with a default, and ``tests/unit/test_codec.py`` pins the bytes.
+only ever appended, always with a default, and ``tests/unit/protocol/test_codec.py`` pins the bytes.
 """
 
 import hashlib

@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from protocol.problems import Problem
 from protocol.registry import Broker
 from protocol.units import SYMBOL_PATTERN
+from runtime.http.problems import Problem
 
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 _INTEGER = re.compile("[0-9]{1,9}")

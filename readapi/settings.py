@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from runtime.settings import Settings
+from runtime.process.settings import Settings
 
 
 class ReadapiSettings(Settings, frozen=True, kw_only=True):

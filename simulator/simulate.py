@@ -15,16 +15,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from simulator import ceiling, machine, page, report
 from simulator.broker import Broker, CallFailed, connect
-from simulator.checks import Checks, check_all
-from simulator.fleet import Assignment, DriverFailed, Outcome, run_fleet
-from simulator.flow import Participants, base_prices
-from simulator.market import Load
-from simulator.probe import TradeProbe
-from simulator.samples import GROUPS, Samples, percentiles
+from simulator.load import ceiling
+from simulator.load.checks import Checks, check_all
+from simulator.load.fleet import Assignment, DriverFailed, Outcome, run_fleet
+from simulator.load.flow import Participants, base_prices
+from simulator.load.market import Load
+from simulator.load.probe import TradeProbe
+from simulator.load.samples import GROUPS, Samples, percentiles
+from simulator.load.tickers import symbols
+from simulator.report import machine, page, terminal
 from simulator.sink import WebhookSink
-from simulator.tickers import symbols
 
 TOP_SYMBOLS = 20
 LATE_MS_MAX = 50.0  # A driver that was later than this at any time makes the figures doubtful.
@@ -97,7 +98,7 @@ def simulate(
         else:
             with WebhookSink() if webhooks else nullcontext() as sink:
                 result = run(console, target, plan, own, sink=sink)
-            report.show(console, result)
+            terminal.show(console, result)
     except (httpx.TransportError, CallFailed, DriverFailed) as error:
         console.print(f"[red]{url}:[/red] {error}", highlight=False)
         raise typer.Exit(1) from error

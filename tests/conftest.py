@@ -8,11 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from persister.migrate import upgrade
-from runtime.connections import Channel
-from runtime.embedded import EmbeddedPostgres, EmbeddedRedis
-from runtime.functions import ensure_loaded
-from tests.running import BrokerClient, RunningExchange
+from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
+from exchange.migrate import upgrade
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import ensure_loaded
+from tests.support.running import BrokerClient, RunningExchange
 
 _numbers = itertools.count(1)
 

@@ -3,14 +3,14 @@
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from runtime.database import metadata
+from runtime.postgres.tables import metadata
 
 MIGRATION_LOCK = 7_305_441  # Any number, the same for all: one migration at a time.
 
 
 def run() -> None:
     url = context.config.get_main_option("sqlalchemy.url")
-    assert url is not None, "set by persister.migrate"
+    assert url is not None, "set by exchange.migrate"
     engine = create_engine(url, poolclass=pool.NullPool)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})

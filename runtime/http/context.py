@@ -5,16 +5,16 @@ from collections.abc import Callable
 
 from fastapi import Request
 
-from protocol.problems import unauthorized
 from protocol.registry import Broker, Directory, Instrument
-from runtime import history
-from runtime.archive import Archive
-from runtime.connections import AsyncChannel, Channel, Command
-from runtime.genesis import Genesis
 from runtime.http.coalescer import Coalescer
-from runtime.keyring import Keyring
-from runtime.registry import RegistryReader
-from runtime.settings import Settings
+from runtime.http.keyring import Keyring
+from runtime.http.problems import unauthorized
+from runtime.postgres import history
+from runtime.postgres.archive import Archive
+from runtime.process.settings import Settings
+from runtime.redis.channel import AsyncChannel, Channel, Command
+from runtime.redis.genesis import Genesis
+from runtime.redis.registry import RegistryReader
 
 ADMIN_ONLY: dict[str, list[dict[str, list[str]]]] = {
     "security": [{"key": []}]
@@ -55,7 +55,7 @@ class Context:
         """See that Redis, where it has come back, brought its history along: for connections over
         which something is written, before they are used.
 
-        Raises :class:`~runtime.errors.ExchangeError`.
+        Raises :class:`~runtime.process.errors.ExchangeError`.
         """
 
         def verify() -> None:

@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.connections import RedisError
 from runtime.http.context import Context
+from runtime.redis.channel import RedisError
 
 
 def health_router(context: Context) -> APIRouter:

@@ -8,12 +8,12 @@ import msgspec
 from protocol import codec, ids, keys
 from protocol.commands import PlaceOrder
 from protocol.enums import OrderState, StateReason
-from protocol.problems import Problem
 from protocol.records import FillRecord, OrderRecord
 from protocol.registry import Instrument
 from protocol.units import format_time
 from runtime.http.context import Context
 from runtime.http.endpoints import Call
+from runtime.http.problems import Problem
 
 CLIENT_ID_PARAMETERS: list[dict[str, Any]] = [
     {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}

@@ -14,17 +14,17 @@ import msgspec
 import uvicorn
 
 from protocol import keys
-from runtime import logs
-from runtime.connections import Channel, RedisError
-from runtime.errors import SettingsError
-from runtime.genesis import found
-from runtime.http.application import create_app
+from runtime.http.asgi import create_app
 from runtime.http.context import Context
-from runtime.http.protocol import GuardedProtocol
+from runtime.http.guard import GuardedProtocol
 from runtime.http.service import Service
-from runtime.leases import Member
-from runtime.settings import Settings, load
-from runtime.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
+from runtime.process import logs
+from runtime.process.errors import SettingsError
+from runtime.process.settings import Settings, load
+from runtime.process.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
+from runtime.redis.channel import Channel, RedisError
+from runtime.redis.genesis import found
+from runtime.redis.leases import Member
 
 log = logging.getLogger(__name__)
 

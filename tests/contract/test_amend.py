@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.contract.test_bad_input import assert_problem
-from tests.running import BrokerClient, order_body
+from tests.support.running import BrokerClient, order_body
 
 
 def patch(

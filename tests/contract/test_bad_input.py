@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.running import BrokerClient, RunningExchange, bearer, order_body
+from tests.support.running import BrokerClient, RunningExchange, bearer, order_body
 
 GOOD = order_body(price=1000, symbol="BADINPUT")
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.contract.test_bad_input import assert_problem
-from tests.running import RunningExchange, bearer
+from tests.support.running import RunningExchange, bearer
 
 
 def admin_post(exchange: RunningExchange, path: str, **kwargs: object) -> httpx.Response:

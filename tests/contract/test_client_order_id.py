@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.contract.test_bad_input import assert_problem
-from tests.running import BrokerClient, bearer, order_body
+from tests.support.running import BrokerClient, bearer, order_body
 
 
 def send(broker: BrokerClient, key: str | None = None, **order: Any) -> httpx.Response:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.test_bad_input import assert_problem
-from tests.running import BrokerClient, RunningExchange
+from tests.support.running import BrokerClient, RunningExchange
 
 SECONDS_MAX = 13.0  # 10 s to receive a request, and some for a busy machine.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.running import BrokerClient
+from tests.support.running import BrokerClient
 
 Brokers = Callable[..., BrokerClient]
 

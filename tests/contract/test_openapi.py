@@ -5,7 +5,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
-from tests.running import BrokerClient, RunningExchange, bearer
+from tests.support.running import BrokerClient, RunningExchange, bearer
 
 EXAMPLES = 30
 ADMIN_PATHS = ("/register", "/debug", "/brokers", "/endpoints")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import httpx
 import pytest
 
-from tests.eventually import eventually
-from tests.running import BrokerClient, order_body
+from tests.support.eventually import eventually
+from tests.support.running import BrokerClient, order_body
 
 
 def in_seconds(seconds: float) -> str:

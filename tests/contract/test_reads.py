@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.running import BrokerClient, RunningExchange, bearer
+from tests.support.running import BrokerClient, RunningExchange, bearer
 
 
 def test_the_book_sums_levels_on_both_sides_best_first(

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.eventually import eventually
-from tests.running import EXCHANGE, RunningExchange, clean_environment
+from tests.support.eventually import eventually
+from tests.support.running import EXCHANGE, RunningExchange, clean_environment
 
 
 def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":

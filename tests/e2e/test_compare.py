@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import EXCHANGE, clean_environment
+from tests.support.running import EXCHANGE, clean_environment
 
 
 @pytest.mark.timeout(400)

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventually import eventually
-from tests.running import EXCHANGE, BrokerClient, RunningExchange, clean_environment, order_body
+from tests.support.eventually import eventually
+from tests.support.running import (
+    EXCHANGE,
+    BrokerClient,
+    RunningExchange,
+    clean_environment,
+    order_body,
+)
 
 
 def restore(data: Path) -> "subprocess.CompletedProcess[str]":

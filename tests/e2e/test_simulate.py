@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import RunningExchange
+from tests.support.running import RunningExchange
 
 FOLDER = os.environ.get("EXCHANGE_MARKETDATA", "")
 

@@ -11,9 +11,9 @@ import pytest
 import redis
 from standardwebhooks import Webhook
 
-from tests.eventually import eventually
-from tests.integration.receiver import Receiver
-from tests.running import BrokerClient, RunningExchange, order_body
+from tests.support.eventually import eventually
+from tests.support.receiver import Receiver
+from tests.support.running import BrokerClient, RunningExchange, order_body
 
 
 @pytest.fixture

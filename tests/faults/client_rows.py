@@ -9,8 +9,8 @@ from tests.contract.test_hostile_clients import dribble, repeated
 from tests.faults.fleet import Fleet, pause
 from tests.faults.oracles import judge
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
-from tests.integration.receiver import Receiver
-from tests.running import EXCHANGE, clean_environment
+from tests.support.receiver import Receiver
+from tests.support.running import EXCHANGE, clean_environment
 
 
 def bad_receivers(seed: int, budget: Budget) -> Row:

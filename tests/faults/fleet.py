@@ -18,14 +18,14 @@ from typing import NamedTuple
 import httpx
 import psutil
 
-from persister.migrate import upgrade
+from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
+from exchange.local.supervisor import Child, WorkerRefused
+from exchange.migrate import upgrade
 from protocol import keys
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions
-from runtime.connections import Channel, RedisError
-from runtime.embedded import EmbeddedPostgres, EmbeddedRedis
-from runtime.supervisor import Child, WorkerRefused
-from tests.eventually import eventually
-from tests.running import bearer, clean_environment, free_port
+from runtime.redis.channel import Channel, RedisError
+from tests.support.eventually import eventually
+from tests.support.running import bearer, clean_environment, free_port
 
 WATCH_SECONDS = 0.02
 KINDS = {"matcher": 1, "persister": 1, "notifier": 1, "http": 1}
@@ -135,7 +135,7 @@ class Fleet:
                 **variables,
             }
         )
-        command = [sys.executable, "-m", "runtime.cli", "run", kind]
+        command = [sys.executable, "-m", "exchange.cli", "run", kind]
         child = Child(name, command, environment, self.folder / f"{name}.log")
         with self._lock:
             old = self._children.pop(name, None)

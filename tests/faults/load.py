@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from tests.faults.fleet import Fleet
-from tests.integration.receiver import Receiver
-from tests.running import bearer, order_body
+from tests.support.receiver import Receiver
+from tests.support.running import bearer, order_body
 
 SYMBOLS = ("PETR4", "VALE3", "ITUB4", "BBDC4", "B3SA3", "ABEV3", "WEGE3", "MGLU3")
 ACKNOWLEDGED, REFUSED, UNKNOWN = "acknowledged", "refused", "unknown"

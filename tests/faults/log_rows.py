@@ -8,13 +8,13 @@ from pathlib import Path
 
 from protocol import codec, keys
 from protocol.commands import Tick
-from runtime.connections import Channel
-from runtime.log import Entry, Limits, Urgency, append_call
-from tests.eventually import eventually
+from runtime.redis.channel import Channel
+from runtime.redis.order_log import Entry, Limits, Urgency, append_call
 from tests.faults.fleet import Fleet, pause
 from tests.faults.load import Load
 from tests.faults.oracles import Verdict, judge
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
+from tests.support.eventually import eventually
 
 
 def torn_log(seed: int, budget: Budget) -> Row:

@@ -13,20 +13,20 @@ import time
 import httpx
 from sqlalchemy import create_engine
 
-from matcher.replay import replay_all
-from persister.check import findings
+from exchange.audit.check import findings
+from exchange.audit.replay import replay_all
 from protocol import codec, keys
 from protocol.commands import CancelOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
-from runtime.connections import Channel
-from runtime.database import sqlalchemy_url
-from runtime.functions import call
-from runtime.log import Entry, Limits, Urgency, append_call
-from runtime.registry import parse_instrument
-from tests.eventually import eventually
+from runtime.postgres.tables import sqlalchemy_url
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import call
+from runtime.redis.order_log import Entry, Limits, Urgency, append_call
+from runtime.redis.registry import parse_instrument
 from tests.faults.fleet import Fleet, pause
-from tests.running import bearer, order_body
+from tests.support.eventually import eventually
+from tests.support.running import bearer, order_body
 
 SYMBOLS = 450
 BROKERS = 100

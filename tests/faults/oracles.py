@@ -11,16 +11,16 @@ import httpx
 import psycopg
 from sqlalchemy import create_engine
 
-from matcher.replay import replay_all
-from persister.check import findings
+from exchange.audit.check import findings
+from exchange.audit.replay import replay_all
 from protocol import codec, ids, keys
 from protocol.commands import PlaceOrder
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions, partition_name
-from runtime.connections import Channel, RedisError
-from runtime.database import sqlalchemy_url
+from runtime.postgres.tables import sqlalchemy_url
+from runtime.redis.channel import Channel, RedisError
 from tests.faults.load import ACKNOWLEDGED, UNKNOWN, Load
-from tests.running import bearer
-from tests.unit.naive import NaiveEngine
+from tests.support.naive import NaiveEngine
+from tests.support.running import bearer
 
 DRAIN_SECONDS_MAX = 30.0
 

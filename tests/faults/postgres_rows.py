@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from protocol import keys
-from tests.eventually import eventually
 from tests.faults.fleet import Fleet, pause
 from tests.faults.oracles import judge
 from tests.faults.row import MAY_MOUNT, Budget, Row, seconds_to_recover, skipped, trading
+from tests.support.eventually import eventually
 
 
 def postgres_away(seed: int, budget: Budget) -> Row:

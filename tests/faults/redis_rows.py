@@ -4,10 +4,10 @@ import time
 
 import httpx
 
-from tests.eventually import eventually
 from tests.faults.fleet import Fleet, pause
 from tests.faults.oracles import judge
 from tests.faults.row import MAY_MOUNT, Budget, Row, seconds_to_recover, skipped, trading
+from tests.support.eventually import eventually
 
 
 def redis_killed(seed: int, budget: Budget) -> Row:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.eventually import eventually
 from tests.faults.fleet import Fleet, pause
 from tests.faults.load import Load
 from tests.faults.oracles import Verdict
+from tests.support.eventually import eventually
 
 WARM_UP_SECONDS = 1.0
 RECOVER_SECONDS_MAX = 30.0

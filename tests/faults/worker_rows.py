@@ -4,11 +4,11 @@ import random
 import signal
 import time
 
-from tests.eventually import eventually
 from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
 from tests.faults.oracles import judge
 from tests.faults.proxy import Proxy
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
+from tests.support.eventually import eventually
 
 
 def kills(seed: int, budget: Budget) -> Row:

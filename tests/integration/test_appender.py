@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from exchange.local.servers import EmbeddedRedis
 from ingress.appender import Appender
 from protocol import codec, keys
 from protocol.commands import Tick
-from protocol.problems import Problem
 from protocol.registry import Instrument
-from runtime.connections import Channel
-from runtime.embedded import EmbeddedRedis
-from runtime.functions import ensure_loaded
 from runtime.http.coalescer import Coalescer, Overloaded
-from runtime.log import Entry
-from tests.integration.feeding import list_symbol
+from runtime.http.problems import Problem
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import ensure_loaded
+from runtime.redis.order_log import Entry
+from tests.support.feeding import list_symbol
 
 TICK = codec.encode(Tick())
 

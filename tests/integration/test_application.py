@@ -7,17 +7,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exchange.local.servers import EmbeddedRedis
 from ingress.service import create as create_ingress
 from protocol import codec, keys
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
-from runtime.connections import Channel
-from runtime.embedded import EmbeddedRedis
-from runtime.functions import call, ensure_loaded
-from runtime.genesis import found
-from runtime.http.application import Application, create_app
-from runtime.settings import Settings, load
-from tests.running import bearer, order_body
+from runtime.http.asgi import Application, create_app
+from runtime.process.settings import Settings, load
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import call, ensure_loaded
+from runtime.redis.genesis import found
+from tests.support.running import bearer, order_body
 
 
 @pytest.fixture

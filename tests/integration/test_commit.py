@@ -9,9 +9,9 @@ from matcher.engine import Engine
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH, BatchEntry
 from protocol.enums import OrderState
-from runtime.connections import Channel
-from runtime.functions import call
-from tests.builders import ALICE, BOB, START_MS, SYMBOL, ask, bid
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import call
+from tests.support.builders import ALICE, BOB, START_MS, SYMBOL, ask, bid
 
 P = 3
 TOKEN = "m/1"

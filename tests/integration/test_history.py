@@ -6,12 +6,12 @@ import psycopg
 import pytest
 
 from protocol import keys
-from runtime.connections import Channel
-from runtime.errors import ExchangeError, Fenced, HistoryMismatch
-from runtime.genesis import found
-from runtime.history import verify
-from runtime.leases import Leases
-from runtime.settings import Settings, load
+from runtime.postgres.history import verify
+from runtime.process.errors import ExchangeError, Fenced, HistoryMismatch
+from runtime.process.settings import Settings, load
+from runtime.redis.channel import Channel
+from runtime.redis.genesis import found
+from runtime.redis.leases import Leases
 
 HASH = "a" * 64
 

@@ -4,10 +4,10 @@ import pytest
 
 from protocol import codec, keys
 from protocol.commands import Tick
-from runtime.connections import Channel, OutOfMemoryError
-from runtime.log import Entry, Limits, Place, Urgency, append_call, places
-from tests.builders import ask, bid
-from tests.integration.feeding import append, list_symbol
+from runtime.redis.channel import Channel, OutOfMemoryError
+from runtime.redis.order_log import Entry, Limits, Place, Urgency, append_call, places
+from tests.support.builders import ask, bid
+from tests.support.feeding import append, list_symbol
 
 
 def test_sequences_are_dense_and_entries_carry_time_and_command(channel: Channel) -> None:

@@ -12,13 +12,13 @@ from protocol.commands import AmendOrder, Tick
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
-from runtime import leases
-from runtime.connections import Channel
-from runtime.errors import Fenced, HistoryMismatch, ServerRefused
-from runtime.settings import load
-from tests.builders import ask, bid, cancel
-from tests.eventually import eventually
-from tests.integration.feeding import append, list_symbol
+from runtime.process.errors import Fenced, HistoryMismatch, ServerRefused
+from runtime.process.settings import load
+from runtime.redis import leases
+from runtime.redis.channel import Channel
+from tests.support.builders import ask, bid, cancel
+from tests.support.eventually import eventually
+from tests.support.feeding import append, list_symbol
 
 Start = Callable[..., MatcherWorker]
 

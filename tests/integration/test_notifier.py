@@ -15,13 +15,13 @@ from notifier.settings import NotifierSettings
 from notifier.worker import NotifierWorker
 from protocol import codec, keys
 from protocol.registry import BrokerRegistered, EndpointAdded, RegistryEntry
-from runtime.connections import Channel
-from runtime.functions import LIBRARY, call
-from runtime.settings import load
-from tests.builders import ALICE, BOB, ask, bid
-from tests.eventually import eventually
-from tests.integration.feeding import append, list_symbol
-from tests.integration.receiver import Receiver, answer
+from runtime.process.settings import load
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import LIBRARY, call
+from tests.support.builders import ALICE, BOB, ask, bid
+from tests.support.eventually import eventually
+from tests.support.feeding import append, list_symbol
+from tests.support.receiver import Receiver, answer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -12,13 +12,13 @@ from persister.settings import PersisterSettings
 from persister.worker import PersisterWorker
 from protocol import codec, keys
 from protocol.registry import BrokerRegistered, Instrument, RegistryEntry
-from runtime.connections import Channel
-from runtime.errors import Fenced, HistoryMismatch
-from runtime.functions import call
-from runtime.settings import load
-from tests.builders import ALICE, BOB, ask, bid, cancel
-from tests.eventually import eventually
-from tests.integration.feeding import append, list_symbol
+from runtime.process.errors import Fenced, HistoryMismatch
+from runtime.process.settings import load
+from runtime.redis.channel import Channel
+from runtime.redis.functions.library import call
+from tests.support.builders import ALICE, BOB, ask, bid, cancel
+from tests.support.eventually import eventually
+from tests.support.feeding import append, list_symbol
 
 
 class Floor:

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from alembic import command
 
-from persister.migrate import alembic_config
-from tests.eventually import eventually
-from tests.running import EXCHANGE, clean_environment, free_port
+from exchange.migrate import alembic_config
+from tests.support.eventually import eventually
+from tests.support.running import EXCHANGE, clean_environment, free_port
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Whether an exchange is right, and how to make it right again."""

@@ -1,0 +1,209 @@
+"""``exchange check``: whether Redis and PostgreSQL tell the same story, and an unbroken one."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, func, select, text
+
+from exchange.audit.findings import Finding, audit
+from exchange.options import DATA
+from persister.rows import ORDER_COLUMNS, order_row
+from protocol import codec, keys
+from protocol.batches import GENESIS_HASH
+from protocol.enums import OPEN_STATES
+from protocol.partitions import all_partitions, partition_name
+from runtime.postgres import tables
+from runtime.process.settings import Settings
+from runtime.redis import genesis
+from runtime.redis.channel import Channel
+
+CATCH_UP_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.05
+TRIES = 20
+
+# PostgreSQL computes the chain itself: sha256(previous hash as text || batch).
+_CHAIN = text(
+    "SELECT number FROM (SELECT number, hash,"
+    " lag(number, 1, 0::bigint) OVER chain AS previous_number,"
+    " encode(sha256(convert_to(lag(hash, 1, :start) OVER chain, 'UTF8') || batch), 'hex')"
+    " AS expected FROM journal WHERE partition = :partition"
+    " WINDOW chain AS (ORDER BY number)) AS links"
+    " WHERE hash <> expected OR number <> previous_number + 1 ORDER BY number LIMIT 1"
+)
+
+
+class RedisState(NamedTuple):
+    """A partition as of one batch, read in one transaction."""
+
+    number: int
+    hash: str
+    balances: dict[str, int]
+    positions: dict[str, tuple[int, int]]
+    open_orders: dict[str, tuple[Any, ...]]
+
+
+def check(data: Path = DATA) -> None:
+    """Verify: balances sum to 0, PostgreSQL equals Redis, the hash chain is unbroken."""
+    audit(data, _look)
+
+
+def _look(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    with closing(Channel(settings.redis_url, "exchange-check")) as channel:
+        yield from findings(channel, engine.connect)
+
+
+def findings(channel: Channel, connect: Any) -> Iterator[Finding]:
+    """Look at everything, partition by partition."""
+    founding = genesis.read(channel)
+    with connect() as connection:
+        stored = connection.execute(select(tables.genesis.c.history_id)).scalars().all()
+    yield Finding(
+        f"both hold the history {founding.history_id}",
+        "" if stored == [founding.history_id] else f"PostgreSQL holds {stored}",
+    )
+    total = 0
+    for partition in all_partitions(founding.partitions):
+        name = partition_name(partition)
+        state, connection = _meet(channel, connect, partition)
+        with connection:
+            total += sum(state.balances.values())
+            yield from _partition(connection, partition, name, state)
+    yield Finding("all balances sum to 0", "" if total == 0 else f"they sum to {total}")
+
+
+def _partition(
+    connection: Connection, partition: int, name: str, state: RedisState
+) -> Iterator[Finding]:
+    cursor = connection.execute(
+        select(tables.cursors).where(tables.cursors.c.name == name)
+    ).one_or_none()
+    at = (cursor.number, cursor.hash) if cursor is not None else (0, GENESIS_HASH)
+    if at != (state.number, state.hash):
+        yield Finding(f"{name}: same last batch", f"PostgreSQL {at[0]}, Redis {state.number}")
+        return
+    problems = [
+        _sum_problem(state.balances),
+        _chain_problem(connection, partition),
+        _balances_problem(connection, partition, state),
+        _trades_problem(connection, state),
+        _orders_problem(connection, partition, state),
+    ]
+    yield Finding(
+        f"{name}: {state.number} batches chained, balances sum to 0, PostgreSQL = Redis"
+        f" ({len(state.open_orders)} open orders)",
+        "; ".join(problem for problem in problems if problem),
+    )
+
+
+def _meet(channel: Channel, connect: Any, partition: int) -> tuple[RedisState, Connection]:
+    """Redis and PostgreSQL at the same batch. While orders come in, PostgreSQL follows a moment
+    behind; a few tries find both at one batch, or the last try shows how far apart they are."""
+    name = partition_name(partition)
+    state = _read_redis(channel, partition)
+    for _ in range(TRIES):
+        state = _read_redis(channel, partition)
+        deadline = time.monotonic() + CATCH_UP_SECONDS_MAX / TRIES
+        while True:
+            connection = connect()
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            number = connection.execute(
+                select(tables.cursors.c.number).where(tables.cursors.c.name == name)
+            ).scalar_one_or_none()
+            if (number or 0) >= state.number or time.monotonic() > deadline:
+                break
+            connection.close()
+            time.sleep(POLL_SECONDS)
+        if (number or 0) == state.number:
+            return state, connection
+        connection.close()
+    return state, connect()
+
+
+def _read_redis(channel: Channel, partition: int) -> RedisState:
+    replies = channel.pipeline(
+        [
+            ("MULTI",),
+            ("HMGET", keys.batch(partition), "number", "hash"),
+            ("HGETALL", keys.balances(partition)),
+            ("HGETALL", keys.positions(partition)),
+            ("HVALS", keys.open_orders(partition)),
+            ("EXEC",),
+        ]
+    )
+    if isinstance(replies[-1], Exception):
+        raise replies[-1]
+    (number, last_hash), balances, positions, orders = replies[-1]
+    rows = [order_row(codec.decode_order(payload)) for payload in orders]
+    return RedisState(
+        number=int(number or 0),
+        hash=(last_hash or GENESIS_HASH.encode()).decode(),
+        balances={k.decode(): int(v) for k, v in _pairs(balances)},
+        positions={k.decode(): _position(v) for k, v in _pairs(positions)},
+        open_orders={row[0]: row for row in rows},
+    )
+
+
+def _pairs(flat: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _position(value: bytes) -> tuple[int, int]:
+    sequence, trades = value.split(b":")
+    return int(sequence), int(trades)
+
+
+def _sum_problem(balances: dict[str, int]) -> str:
+    total = sum(balances.values())
+    return f"balances sum to {total}" if total else ""
+
+
+def _chain_problem(connection: Connection, partition: int) -> str:
+    broken = connection.execute(
+        _CHAIN, {"partition": partition, "start": GENESIS_HASH}
+    ).scalar_one_or_none()
+    return "" if broken is None else f"the hash chain breaks at batch {broken} of the journal"
+
+
+def _balances_problem(connection: Connection, partition: int, state: RedisState) -> str:
+    table = tables.balances
+    rows = connection.execute(select(table).where(table.c.partition == partition))
+    stored = {str(row.broker_id): row.cash for row in rows}
+    if stored == state.balances:
+        return ""
+    differing = sorted(b for b in stored | state.balances if stored.get(b) != state.balances.get(b))
+    return f"balances differ for {len(differing)} brokers, first {differing[0]}"
+
+
+def _trades_problem(connection: Connection, state: RedisState) -> str:
+    table = tables.trades
+    rows = connection.execute(
+        select(table.c.symbol, func.count(), func.max(table.c.trade_number))
+        .where(table.c.symbol.in_(state.positions))
+        .group_by(table.c.symbol)
+    )
+    stored = {symbol: (count, last) for symbol, count, last in rows}
+    for symbol, (_, trades) in state.positions.items():
+        if stored.get(symbol, (0, None)) != (trades, trades or None):
+            return f"{symbol} has {trades} trades in Redis, {stored.get(symbol)} in PostgreSQL"
+    return ""
+
+
+def _orders_problem(connection: Connection, partition: int, state: RedisState) -> str:
+    table, listed = tables.orders, tables.instruments
+    rows = connection.execute(
+        select(*[table.c[name] for name in ORDER_COLUMNS])
+        .join(listed, listed.c.number == table.c.instrument_number)
+        .where(
+            listed.c.partition == partition,
+            table.c.state.in_([order_state.value for order_state in OPEN_STATES]),
+        )
+    )
+    stored = {str(row.order_id): (str(row[0]), str(row[1]), *row[2:]) for row in rows}
+    if stored == state.open_orders:
+        return ""
+    both = stored.keys() | state.open_orders.keys()
+    differing = sorted(o for o in both if stored.get(o) != state.open_orders.get(o))
+    return f"{len(differing)} open orders differ, first {differing[0]}"

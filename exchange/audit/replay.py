@@ -1,0 +1,157 @@
+"""``exchange replay``: the journal through a fresh engine, every event compared."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+from sqlalchemy import Engine as SqlEngine
+
+from exchange.audit.findings import Finding, audit
+from exchange.options import DATA
+from matcher.engine import Engine
+from matcher.worker import UNREADABLE
+from protocol import codec
+from protocol.batches import Batch, BatchEntry
+from protocol.enums import OPEN_STATES, ExecutionPrice
+from protocol.events import Event
+from protocol.partitions import all_partitions, partition_name
+from runtime.postgres import tables
+from runtime.postgres.archive import order_record
+from runtime.process.settings import Settings
+
+ROWS_MAX = 500
+
+
+class Replayed(NamedTuple):
+    """``problem`` is empty when everything agreed."""
+
+    partition: int
+    batches: int
+    commands: int
+    events: int
+    state_hash: str
+    problem: str = ""
+
+
+def replay(data: Path = DATA) -> None:
+    """Apply the journal again and compare every event, order, balance and the final state."""
+    audit(data, _look)
+
+
+def _look(_settings: Settings, engine: SqlEngine) -> Iterator[Finding]:
+    commands = events = 0
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        for result in replay_all(connection):
+            commands += result.commands
+            events += result.events
+            yield Finding(
+                f"{partition_name(result.partition)}: {result.batches} batches,"
+                f" {result.commands} commands, state {result.state_hash[:16]}",
+                result.problem,
+            )
+    yield Finding(f"{commands:,} commands, {events:,} events compared")
+
+
+def replay_all(connection: Connection) -> Iterator[Replayed]:
+    """Partition by partition; each stops at its first difference."""
+    genesis = connection.execute(select(tables.genesis)).one()
+    rule = ExecutionPrice(genesis.execution_price)
+    for partition in all_partitions(genesis.partitions):
+        yield _Replay(connection, partition, rule).run()
+
+
+class _Replay:
+    def __init__(self, connection: Connection, partition: int, rule: ExecutionPrice) -> None:
+        self._connection = connection
+        self._partition = partition
+        self._rule = rule
+        self._engine = Engine(rule)
+        self._batches = self._commands = self._events = 0
+
+    def run(self) -> Replayed:
+        table = tables.journal
+        query = select(table.c.number, table.c.batch).where(table.c.partition == self._partition)
+        rows = self._connection.execution_options(yield_per=ROWS_MAX).execute(
+            query.order_by(table.c.number)
+        )
+        problem = ""
+        for number, payload in rows:
+            problem = self._batch(number, codec.decode_batch(payload))
+            if problem:
+                rows.close()
+                break
+        state = self._engine.state_hash()
+        if not problem:
+            self._engine.check_invariants()
+            stored = self._stored_state()
+            if stored != state:
+                problem = f"the state is {state}, the tables hold {stored}"
+        return Replayed(
+            self._partition, self._batches, self._commands, self._events, state, problem
+        )
+
+    def _batch(self, number: int, batch: Batch) -> str:
+        self._batches += 1
+        if number != self._batches or batch.number != number:
+            return f"batch {self._batches} is missing, {number} follows"
+        engine = self._engine
+        records: list[bytes] = []
+        touched = {}
+        for entry in batch.entries:
+            market = engine.market(entry.symbol, entry.instrument_number)
+            if entry.sequence != market.sequence + 1:
+                return f"{entry.symbol} jumps from {market.sequence} to {entry.sequence}"
+            touched[entry.symbol] = market
+            events = self._apply(entry)
+            if events != entry.events:
+                return (
+                    f"batch {number}: {entry.symbol} {entry.sequence} gives {events},"
+                    f" the journal says {entry.events}"
+                )
+            self._commands += 1
+            self._events += len(events)
+        for symbol, market in touched.items():
+            number_of_symbol = market.instrument_number
+            records += [
+                codec.encode(order.record(symbol, number_of_symbol))
+                for order in market.changed.values()
+            ]
+            market.changed.clear()
+        balances = {broker: engine.balances[broker] for broker in engine.cash_changed}
+        engine.cash_changed.clear()
+        if records != batch.orders:
+            return f"batch {number}: the orders are not those of the journal"
+        if balances != batch.balances:
+            return f"batch {number}: the balances are not those of the journal"
+        return ""
+
+    def _apply(self, entry: BatchEntry) -> list[Event]:
+        market = self._engine.market(entry.symbol, entry.instrument_number)
+        try:
+            command = codec.decode_command(entry.command)
+        except codec.DecodeError:
+            return self._engine.refuse(market, entry.sequence, UNREADABLE)
+        return self._engine.apply(market, entry.sequence, entry.time_ms, command)
+
+    def _stored_state(self) -> str:
+        """The state hash of an engine that is put together from the tables."""
+        engine = Engine(self._rule)
+        for symbol, market in self._engine.markets.items():
+            stored = engine.market(symbol, market.instrument_number)
+            stored.sequence, stored.trade_number = market.sequence, market.trade_number
+        balances, orders = tables.balances, tables.orders
+        for row in self._connection.execute(
+            select(balances).where(balances.c.partition == self._partition)
+        ):
+            engine.balances[str(row.broker_id)] = row.cash
+        rows = self._connection.execute(
+            select(orders).where(
+                orders.c.symbol.in_(list(self._engine.markets)),
+                orders.c.state.in_([state.value for state in OPEN_STATES]),
+            )
+        )
+        records = [order_record(row) for row in rows]
+        for record in sorted(records, key=lambda r: r.priority or r.sequence):
+            engine.restore(record)
+        return engine.state_hash()

@@ -1,0 +1,1 @@
+"""The embedded default: a whole exchange on one machine."""

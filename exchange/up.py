@@ -1,0 +1,207 @@
+"""``exchange up``: the whole exchange on this machine, supervised."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from exchange.local.installation import DEFAULT_DATA, Addresses, Installation
+from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
+from exchange.local.supervisor import Child, Supervisor
+from runtime.process.errors import ExchangeError
+from runtime.process.settings import Settings, load
+
+WATCH_SECONDS = 0.1
+READY_SECONDS_MAX = 60.0
+
+
+class PortTaken(ExchangeError):
+    """Another program listens on the port."""
+
+
+class Stopped(Exception):
+    """SIGINT or SIGTERM arrived."""
+
+
+def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
+    """Run until Ctrl-C or SIGTERM. Raises :class:`ExchangeError` when that is not possible."""
+    console = Console()
+    os.environ.setdefault("EXCHANGE_ENV", "development")
+    settings = load(Settings)
+    installation = Installation(data)
+    installation.lock()
+    _check_port(host, port)
+    servers: list[EmbeddedRedis | EmbeddedPostgres] = []
+    redis_url, database_url = settings.redis_url, settings.database_url
+    if "EXCHANGE_REDIS_URL" not in os.environ:
+        redis = EmbeddedRedis(installation.data)
+        servers.append(redis)
+        redis_url = redis.url
+    if "EXCHANGE_DATABASE_URL" not in os.environ:
+        postgres = EmbeddedPostgres(installation.data)
+        servers.append(postgres)
+        database_url = postgres.url
+    addresses = Addresses(
+        url=f"http://{host}:{port}",
+        redis_url=redis_url,
+        database_url=database_url,
+        admin_key=settings.admin_key or installation.admin_key(),
+    )
+    supervisor = Supervisor(servers)
+    _stop_on_signals()
+    try:
+        with console.status("starting Redis and PostgreSQL"):
+            for server in servers:
+                server.start()
+        environment = _environment(addresses)
+        with console.status("bringing the database to the newest schema"):
+            _migrate(environment)
+        _add_children(supervisor, installation, environment, matchers, ingress, host, port)
+        with console.status("waiting until orders can be taken"):
+            _wait_until_ready(supervisor, addresses.url, console)
+        installation.publish(addresses)
+        _show(console, supervisor, installation, addresses)
+        while True:
+            _watch(supervisor, console)
+            time.sleep(WATCH_SECONDS)
+    except Stopped:
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        installation.withdraw()
+        with console.status("stopping"):
+            supervisor.stop()
+    console.print("stopped; the data stay in", installation.data)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortTaken(f"port {port} of {host}: {error.strerror}; choose --port") from error
+
+
+def _stop_on_signals() -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stopped
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _environment(addresses: Addresses) -> dict[str, str]:
+    return {
+        **os.environ,
+        "EXCHANGE_REDIS_URL": addresses.redis_url,
+        "EXCHANGE_DATABASE_URL": addresses.database_url,
+        "EXCHANGE_ADMIN_KEY": addresses.admin_key,
+    }
+
+
+def _migrate(environment: dict[str, str]) -> None:
+    done = subprocess.run(  # noqa: S603 - our own command.
+        _command("migrate"), env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ExchangeError(f"the migration failed:\n{done.stderr[-2000:]}")
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "exchange.cli", *arguments]
+
+
+def _add_children(
+    supervisor: Supervisor,
+    installation: Installation,
+    environment: dict[str, str],
+    matchers: int,
+    ingress: int,
+    host: str,
+    port: int,
+) -> None:
+    kinds = [
+        *[("matcher", number) for number in range(1, matchers + 1)],
+        ("persister", 1),
+        ("notifier", 1),
+        *[("http", number) for number in range(1, ingress + 1)],
+    ]
+    for kind, number in kinds:
+        name = f"{kind}-{number}"
+        supervisor.add(
+            Child(
+                name,
+                _command("run", kind),
+                {
+                    **environment,
+                    "EXCHANGE_INSTANCE": name,
+                    "EXCHANGE_HOST": host,
+                    "EXCHANGE_PORT": str(port),
+                },
+                installation.logs / f"{name}.log",
+            )
+        )
+
+
+def _watch(supervisor: Supervisor, console: Console) -> None:
+    for line in supervisor.watch():
+        console.print(time.strftime("%H:%M:%S"), line, highlight=False)
+
+
+def _wait_until_ready(supervisor: Supervisor, url: str, console: Console) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    with httpx.Client(trust_env=False, timeout=2.0) as client:
+        while time.monotonic() < deadline:
+            _watch(supervisor, console)
+            try:
+                if client.get(f"{url}/health/ready").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass  # Not listening yet: that is what we are waiting for.
+            time.sleep(WATCH_SECONDS)
+    raise ExchangeError(f"{url} does not answer; see the logs")
+
+
+def _show(
+    console: Console, supervisor: Supervisor, installation: Installation, addresses: Addresses
+) -> None:
+    table = Table(title="the exchange is up", title_justify="left")
+    table.add_column("process")
+    table.add_column("pid", justify="right")
+    table.add_column("where", overflow="fold")
+    for server in supervisor.servers:
+        table.add_row(server.name, str(server.pid), server.url)
+    for child in supervisor.children:
+        where = addresses.url if child.name.startswith("http") else ""
+        table.add_row(child.name, str(child.pid), where)
+    console.print(table)
+    console.print(f"orders and reads  {addresses.url}")
+    console.print(f"documentation     {addresses.url}/docs")
+    console.print(f"admin key         {addresses.admin_key}", soft_wrap=True)
+    console.print(f"logs and data     {installation.data}", soft_wrap=True)
+    console.print("Ctrl-C stops it and keeps the data; try `make demo` in another terminal.")
+
+
+def run_up(
+    data: Path = typer.Option(DEFAULT_DATA, help="Directory of the data, made if missing."),
+    port: int = typer.Option(8000, min=1, max=65535, help="Port for brokers."),
+    matchers: int = typer.Option(1, min=1, max=64, help="How many matchers."),
+    ingress: int = typer.Option(1, min=1, max=64, help="How many HTTP processes share the port."),
+    host: str = typer.Option("127.0.0.1", help="Address to listen on."),
+) -> None:
+    """Run everything on this machine, on embedded servers unless URLs are set."""
+    try:
+        up(data, port, matchers, ingress, host)
+    except ExchangeError as error:
+        Console(stderr=True).print(f"[red]exchange up:[/red] {error}", highlight=False)
+        raise typer.Exit(1) from error

@@ -1,0 +1,125 @@
+"""uvicorn's protocol, guarded, and with the head and the body of an answer in one write.
+
+uvicorn writes them apart, and under uvloop each write is a system call: 10 of the 115 µs that an
+order costs ingress (docs/decisions/0004).
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from runtime.http.problems import CONTENT_TYPE, Problem
+
+RECEIVE_SECONDS_MAX = 10.0
+HEAD_MAX = 16 * 1024
+_TOO_LONG = f"the head of a request has at most {HEAD_MAX} bytes"
+_HEAD = b"HTTP/1."
+
+
+class JoinedWrites:
+    """A transport that keeps the head of an answer back until the write of its body, which
+    always follows, be it empty."""
+
+    __slots__ = ("_head", "_transport", "_write")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(head + data)
+        elif data.startswith(_HEAD):
+            self._head = data
+        else:
+            self._write(data)
+
+    def close(self) -> None:
+        if self._head:
+            self._write(self._head)
+            self._head = b""
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol for clients that are slow or hostile.
+
+    uvicorn waits for ever for the rest of a request and takes a head of any size. Here a request
+    must be complete ``RECEIVE_SECONDS_MAX`` after its first byte, a connection must bring its
+    first one in as long, and a head has at most ``HEAD_MAX`` bytes.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._receiving = False
+        self._in_head = False
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if not self._receiving:
+            if self._deadline is not None:
+                self._disarm()
+            self._head_bytes = 0
+        elif self._in_head and self._head_bytes > HEAD_MAX and not self.transport.is_closing():
+            self.send_400_response(_TOO_LONG)
+        elif self._deadline is None:
+            self._arm()
+
+    def on_message_begin(self) -> None:
+        self._receiving = self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        # Much may have come in one piece; only then is the head worth measuring.
+        if self._head_bytes > HEAD_MAX and _length(self.url, self.headers) > HEAD_MAX:
+            raise ValueError(_TOO_LONG)  # httptools makes it a parser error, uvicorn a 400.
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        body = Problem("malformed_request", msg).body("", "")
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: %s\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n" % (CONTENT_TYPE, len(body))
+        )
+        self.transport.write(body)
+        self.transport.close()
+
+    def _arm(self) -> None:
+        self._deadline = self.loop.call_later(RECEIVE_SECONDS_MAX, self._expire)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expire(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.abort()  # Nobody waits for an answer.
+
+
+def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)

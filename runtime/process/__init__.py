@@ -1,0 +1,1 @@
+"""How every process starts, turns, reports and ends."""

@@ -1,0 +1,73 @@
+"""Settings: one frozen object per process, read once. The only reader of the environment
+but for ``runtime.process.failpoints``, which a test sets and nobody configures.
+
+A field ``redis_url`` of :class:`Settings` comes from ``EXCHANGE_REDIS_URL``; a field ``linger_ms``
+that a process adds comes from ``EXCHANGE_<PROCESS>_LINGER_MS``, and an unknown variable under that
+prefix is refused, because a misspelled setting that is silently ignored costs a night.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import msgspec
+
+from protocol.enums import ExecutionPrice, ListingPolicy
+from protocol.partitions import PARTITIONS_DEFAULT, PARTITIONS_MAX
+from runtime.process.errors import SettingsError
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process knows."""
+
+    process: ClassVar[str] = ""
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    database_url: str = ""
+    admin_key: str = ""
+    env: Literal["development", "production"] = "production"
+    execution_price: ExecutionPrice = ExecutionPrice.MAKER
+    listing: ListingPolicy = ListingPolicy.OPEN
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=PARTITIONS_MAX)] = PARTITIONS_DEFAULT
+    instance: str = msgspec.field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    health_port: Port | None = None
+    """Where a worker without HTTP of its own serves /health and /metrics; unset: nowhere."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    unsafe_redis: bool = False
+    """Go on although Redis may lose acknowledged orders. For experiments, never for orders."""
+
+    @property
+    def is_development(self) -> bool:
+        return self.env == "development"
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(cls: type[S], environment: Mapping[str, str] | None = None, **overrides: Any) -> S:
+    """Build ``cls`` from the environment; ``overrides`` win over it.
+
+    Raises :class:`SettingsError` naming the variable that is unknown or does not convert.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    own_prefix = f"EXCHANGE_{cls.process.upper()}_"
+    known = set()
+    for name in cls.__struct_fields__:
+        shared = name in Settings.__struct_fields__
+        variable = f"EXCHANGE_{name.upper()}" if shared else f"{own_prefix}{name.upper()}"
+        known.add(variable)
+        if environment.get(variable):
+            values[name] = environment[variable]
+    unknown = sorted(v for v in environment if v.startswith(own_prefix) and v not in known)
+    if cls.process and unknown:
+        raise SettingsError(f"unknown setting {unknown[0]}; known: {', '.join(sorted(known))}")
+    try:
+        return msgspec.convert({**values, **overrides}, type=cls, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{error} (set by EXCHANGE_… of that name)") from error

@@ -1,0 +1,1 @@
+"""Redis: connections, the log, leases, the registry, and the Functions."""

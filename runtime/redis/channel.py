@@ -1,0 +1,236 @@
+"""Connections to Redis: channels that send a pipeline once, and never again.
+
+redis-py's clients repeat a command after a time-out or a lost connection, ten times by default. A
+repeated append is a second order. A :class:`Channel` sends each pipeline exactly once; when the
+outcome is unknown it raises and drops its connection, and the caller decides.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from hiredis import pack_command
+from redis import BlockingConnectionPool, Redis
+from redis.asyncio.connection import ConnectionPool as AsyncConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from runtime.process.failpoints import failpoint
+
+__all__ = [
+    "AsyncChannel",
+    "BusyLoadingError",
+    "Channel",
+    "Command",
+    "NotConnected",
+    "OutOfMemoryError",
+    "ReadOnlyError",
+    "RedisConnectionError",
+    "RedisError",
+    "RedisTimeoutError",
+    "ResponseError",
+    "client",
+]
+
+Command = tuple[Any, ...]
+
+
+class NotConnected(RedisConnectionError):
+    """There was no connection, so nothing was sent: the outcome is known."""
+
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+REPLY_TIMEOUT_SECONDS = 5.0
+
+
+class Channel:
+    """One blocking connection. ``timeout_seconds`` bounds each reply, so a channel that blocks
+    on purpose (XREAD BLOCK) must be opened with more than it blocks for."""
+
+    def __init__(self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> None:
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=1,
+            protocol=2,
+            client_name=name,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_timeout=timeout_seconds,
+        )
+        self._connection: Any = None
+        self._awaited = 0
+        self._fail = failpoint(name.split("-")[0])
+
+    def execute(self, *command: Any) -> Any:
+        """One command, one reply; an error reply is raised."""
+        reply = self.pipeline([command])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """One reply per command, in order; an error reply is returned in its place.
+
+        Raises ``RedisConnectionError`` or ``RedisTimeoutError`` when the outcome is unknown.
+        """
+        self.send(commands)
+        return self.receive()
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send without waiting, so that Redis works while the caller prepares what comes next."""
+        if not commands:
+            return
+        if self._connection is None:
+            self._connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
+        if self._fail is not None:
+            self._fail("send")
+        try:
+            self._connection.send_packed_command([_pack(commands)], check_health=False)
+        except BaseException:
+            self.close()
+            raise
+        self._awaited += len(commands)
+        if self._fail is not None:
+            self._fail("sent")
+
+    def receive(self) -> list[Any]:
+        """The replies to everything sent since the last call."""
+        awaited, self._awaited = self._awaited, 0
+        try:
+            replies = [_reply(self._connection) for _ in range(awaited)]
+        except BaseException:
+            self.close()
+            raise
+        if self._fail is not None:
+            self._fail("received")
+        return replies
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._pool.release(self._connection)  # type: ignore[no-untyped-call]
+            self._connection = None
+        self._awaited = 0
+
+
+def _pack(commands: Sequence[Command]) -> bytes:
+    """One buffer for one write; redis-py's own packing looks at every argument in Python."""
+    return b"".join(map(pack_command, commands))
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+class AsyncChannel:
+    """The same for asyncio. One pipeline at a time: callers queue on a lock. ``on_connect`` is
+    awaited on every new connection before anything is sent; what it raises is the caller's."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        timeout_seconds: float = REPLY_TIMEOUT_SECONDS,
+        on_connect: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        # The connection has no time-out of its own: one timer around a whole pipeline is cheaper
+        # than one per reply.
+        self._pool = AsyncConnectionPool.from_url(
+            url,
+            protocol=2,
+            client_name=name,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_timeout=None,
+        )
+        self._timeout_seconds = timeout_seconds
+        self._on_connect = on_connect
+        self._connection: Any = None
+        self._lock = asyncio.Lock()
+        self._fail = failpoint(name.split("-")[0])
+
+    async def execute(self, *command: Any) -> Any:
+        reply = (await self.pipeline([command]))[0]
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """See :meth:`Channel.pipeline`."""
+        if not commands:
+            return []
+        async with self._lock:
+            try:
+                # Nothing is awaited now, so anything to read is the end: the server went away
+                # while the connection lay idle. Seen before sending, the outcome stays known.
+                if self._connection is None or await self._connection.can_read():
+                    await self._connect()
+                async with asyncio.timeout(self._timeout_seconds):
+                    return await self._send(commands)
+            except TimeoutError as error:
+                await self._drop()
+                raise RedisTimeoutError("no reply from Redis in time") from error
+            except BaseException:
+                await self._drop()
+                raise
+
+    async def _connect(self) -> None:
+        await self._drop()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:  # TimeoutError too.
+            raise NotConnected(str(error)) from error
+        if self._on_connect is not None:
+            await self._on_connect()
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+        connection = self._connection
+        if self._fail is not None:
+            self._fail("send")
+        await connection.send_packed_command([_pack(commands)], check_health=False)
+        if self._fail is not None:
+            self._fail("sent")
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response())
+            except ResponseError as error:
+                replies.append(error)
+        if self._fail is not None:
+            self._fail("received")
+        return replies
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        async with self._lock:
+            await self._drop()
+
+
+def client(url: str, name: str) -> Redis:
+    """An ordinary redis-py client, for operators' commands and tests; it does not repeat either."""
+    return Redis.from_url(
+        url,
+        protocol=2,
+        client_name=name,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=REPLY_TIMEOUT_SECONDS,
+    )

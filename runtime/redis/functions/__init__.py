@@ -1,0 +1,1 @@
+"""The Redis Functions of the exchange."""

@@ -1,0 +1,1 @@
+"""A load like B3's: planned, driven, sampled and checked."""

@@ -1,0 +1,168 @@
+"""Driver processes: started together, opened together, their samples merged."""
+
+import asyncio
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+import uvloop
+
+from simulator.load.driver import Driver
+from simulator.load.flow import Participants, generate
+from simulator.load.market import Load
+from simulator.load.samples import Samples
+
+LEAD_SECONDS = 0.5  # From the last process being ready to the opening.
+PROGRESS_SECONDS = 0.25
+READY_SECONDS_MAX = 600.0
+OVERTIME_SECONDS_MAX = 60.0
+
+
+class DriverFailed(Exception):
+    """A driver process ended early; the text is its error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What all processes of a run are told."""
+
+    host: str
+    port: int
+    participants: Participants
+    load: Load
+    seconds: float
+    seed: int
+    processes: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """``order_ids`` are broker and id of every acknowledged order, ``symbols`` counts orders."""
+
+    samples: Samples
+    order_ids: list[tuple[int, str]]
+    opened_at: float
+    cpu_seconds: float
+    symbols: Counter[str]
+
+
+def run_fleet(
+    assignment: Assignment,
+    progress: Callable[[int], None],
+    opening: Callable[[float], None] = lambda _: None,
+    settle: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Run the load; ``progress`` gets the number of requests sent so far. Once the orders of before
+    the opening are placed, ``settle`` may wait until the server has digested them; ``opening`` is
+    then called once with the time at which the load begins."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[Any] = []
+    processes = []
+    for number in range(assignment.processes):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_drive, args=(assignment, number, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        pipes.append(ours)
+        processes.append(process)
+    try:
+        for pipe in pipes:
+            _expect(pipe, "ready", READY_SECONDS_MAX)
+        settle()
+        opened_at = time.time() + LEAD_SECONDS
+        for pipe in pipes:
+            pipe.send(opened_at)
+        opening(opened_at)
+        return _collect(pipes, assignment.seconds, opened_at, progress)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def _collect(
+    pipes: list[Any], seconds: float, opened_at: float, progress: Callable[[int], None]
+) -> Outcome:
+    outcome = Outcome(Samples(), [], opened_at, 0.0, Counter())
+    sent = [0] * len(pipes)
+    waiting = set(range(len(pipes)))
+    deadline = time.monotonic() + seconds + OVERTIME_SECONDS_MAX
+    while waiting:
+        if time.monotonic() > deadline:
+            raise DriverFailed("the drivers did not finish in time")
+        for number in sorted(waiting):
+            if not pipes[number].poll(PROGRESS_SECONDS / len(pipes)):
+                continue
+            kind, content = _receive(pipes[number])
+            if kind == "sent":
+                sent[number] = content
+            else:
+                samples, order_ids, cpu_seconds, symbols = content
+                outcome.symbols.update(symbols)
+                outcome.samples.merge(samples)
+                outcome.order_ids += order_ids
+                outcome.cpu_seconds += cpu_seconds
+                waiting.discard(number)
+        progress(sum(sent))
+    return outcome
+
+
+def _expect(pipe: Any, wanted: str, seconds: float) -> Any:
+    if not pipe.poll(seconds):
+        raise DriverFailed(f"a driver was not {wanted} within {seconds:.0f} s")
+    kind, content = _receive(pipe)
+    assert kind == wanted, f"a driver said {kind} instead of {wanted}"
+    return content
+
+
+def _receive(pipe: Any) -> tuple[str, Any]:
+    try:
+        kind, content = pipe.recv()
+    except EOFError as error:
+        raise DriverFailed("a driver process died") from error
+    if kind == "failed":
+        raise DriverFailed(content)
+    return kind, content
+
+
+def _drive(assignment: Assignment, number: int, pipe: Pipe) -> None:
+    """The whole life of a driver process."""
+    try:
+        flow = generate(
+            assignment.load,
+            assignment.participants,
+            assignment.seconds,
+            assignment.seed,
+            number,
+            assignment.processes,
+        )
+        driver = Driver(assignment.host, assignment.port, assignment.participants, flow)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(driver.open_market())
+            pipe.send(("ready", None))
+            opened_at: float = pipe.recv()
+            began = time.process_time()
+            runner.run(_run(driver, opened_at, pipe))
+        cpu_seconds = time.process_time() - began
+        names = assignment.participants.symbols
+        symbols = Counter(names[order.symbol] for order in flow.orders[flow.opening :])
+        pipe.send(("done", (driver.samples, driver.order_ids, cpu_seconds, symbols)))
+    except Exception as error:  # noqa: BLE001 - the process boundary: the parent reports it.
+        pipe.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+async def _run(driver: Driver, opened_at: float, pipe: Pipe) -> None:
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            pipe.send(("sent", driver.sent))
+
+    reporting = asyncio.create_task(report())
+    try:
+        await driver.run(opened_at)
+    finally:
+        reporting.cancel()

@@ -1,0 +1,1 @@
+"""Recorded markets, replayed against an exchange."""

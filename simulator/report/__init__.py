@@ -1,0 +1,1 @@
+"""What a run showed, for the terminal and as a page."""

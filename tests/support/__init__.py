@@ -1,0 +1,1 @@
+"""What tests share: running exchanges, builders, waiting."""

@@ -1,0 +1,83 @@
+"""docker-compose.yml and its neighbours, as far as they can be held true without an engine."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exchange.plugins import plugins
+from runtime.process.settings import Settings
+from runtime.redis.genesis import REQUIRED
+
+ROOT = Path(__file__).parents[3]
+WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return content
+
+
+def test_every_worker_is_a_service_that_runs_a_command_there_is(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for worker in WORKERS:
+        assert services[worker]["command"] == ["run", worker]
+    assert set(WORKERS) == set(plugins("workers"))
+    assert services["migrate"]["command"] == ["migrate"]
+    assert "migrate" in plugins("commands")
+
+
+def test_every_variable_is_one_that_the_settings_know(compose: dict[str, Any]) -> None:
+    known = {f"EXCHANGE_{name.upper()}" for name in Settings.__struct_fields__}
+    for worker in (*WORKERS, "migrate"):
+        assert set(compose["services"][worker]["environment"]) <= known
+
+
+def test_redis_runs_with_the_settings_that_workers_insist_on(compose: dict[str, Any]) -> None:
+    command = compose["services"]["redis"]["command"]
+    given = dict(zip(command[1::2], command[2::2], strict=True))
+    for name, value in REQUIRED.items():
+        assert given[f"--{name}"] == value
+
+
+def test_services_have_health_checks_grace_and_volumes(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    for name in (*WORKERS, "redis", "postgres", "gateway"):
+        assert services[name]["healthcheck"]["test"], name
+    for name in (*WORKERS, "redis", "postgres"):
+        assert services[name]["stop_grace_period"], name
+    named = {v.split(":")[0] for n in ("redis", "postgres") for v in services[n]["volumes"]}
+    assert named == set(compose["volumes"])
+
+
+def test_only_the_gateway_has_a_port_so_that_everything_else_scales(
+    compose: dict[str, Any],
+) -> None:
+    with_ports = [name for name, service in compose["services"].items() if "ports" in service]
+    assert with_ports == ["gateway"]
+    assert not any("container_name" in service for service in compose["services"].values())
+
+
+def test_files_that_are_mounted_or_copied_exist(compose: dict[str, Any]) -> None:
+    for volume in compose["services"]["gateway"]["volumes"]:
+        assert (ROOT / volume.split(":")[0]).is_file()
+    for line in (ROOT / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+
+
+def test_the_gateway_passes_to_services_that_exist(compose: dict[str, Any]) -> None:
+    text = (ROOT / "deploy" / "gateway.conf").read_text()
+    named = set(re.findall(r"^\s+(?:GET|HEAD|default)\s+(\w+);", text, re.MULTILINE))
+    assert named == {"ingress", "readapi"} <= set(compose["services"])
+
+
+def test_no_registry_host_is_named_in_the_pins() -> None:
+    for name in ("constraints.txt", "constraints-dev.txt"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        assert "--hash=sha256:" in text

@@ -1,0 +1,86 @@
+"""Real order flow through the engine; the data stay where they are and are never copied here."""
+
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from exchange.engine_venue import EngineVenue
+from simulator.recorded import b3day
+from simulator.recorded.b3day import Event
+from simulator.recorded.lobster import DELETE, EXECUTION, NEW, PARTIAL_CANCEL, Message, Replay
+from simulator.recorded.replay import open_engine, replay_all
+
+FOLDER = os.environ.get("EXCHANGE_MARKETDATA", "")
+
+
+@pytest.mark.skipif(not FOLDER, reason="EXCHANGE_MARKETDATA does not name the market data folder")
+def test_recorded_executions_are_those_of_price_time_priority() -> None:
+    rows = replay_all(Console(quiet=True), Path(FOLDER), open_engine(), 0)
+    found = {row["symbol"]: row for row in rows}
+    assert found["AAPL"]["books"] == "999 of 999"
+    assert found["AAPL"]["judged"] == 4_067
+    assert found["AAPL"]["hit_first"] >= 4_043
+    assert (found["PETR4F"]["hit_first"], found["PETR4F"]["judged"]) == (498, 498)
+    assert (found["VALE5F"]["hit_first"], found["VALE5F"]["judged"]) == (341, 341)
+
+
+def nasdaq(*messages: Message) -> Replay:
+    replay = Replay(EngineVenue("X"), [])
+    for message in messages:
+        replay.apply(message)
+    return replay
+
+
+def test_a_nasdaq_execution_counts_when_it_hits_the_first_order() -> None:
+    placed = [Message(NEW, "1", 10, 100, "ask"), Message(NEW, "2", 10, 100, "ask")]
+    assert nasdaq(*placed, Message(EXECUTION, "1", 4, 100, "ask")).result.hit_first == 1
+    missed = nasdaq(
+        *placed,
+        Message(EXECUTION, "2", 4, 100, "ask"),
+        Message(EXECUTION, "1", 10, 100, "ask"),  # Counted anew after the difference was mended.
+    )
+    assert (missed.result.executions, missed.result.hit_first) == (2, 1)
+
+
+def test_a_partial_cancel_keeps_the_turn_at_nasdaq() -> None:
+    replay = nasdaq(
+        Message(NEW, "1", 10, 100, "ask"),
+        Message(NEW, "2", 10, 100, "ask"),
+        Message(PARTIAL_CANCEL, "1", 3, 100, "ask"),
+        Message(EXECUTION, "1", 7, 100, "ask"),
+        Message(DELETE, "2", 10, 100, "ask"),
+    )
+    assert replay.result.hit_first == 1
+
+
+def event(number: int, kind: str, reference: str, side: str, **more: int) -> Event:
+    values = {"price": 100, "quantity": 10, "traded": 0, "is_passive": False} | more
+    return Event(number, kind, reference, side, **values)  # type: ignore[arg-type]
+
+
+def test_an_order_of_before_the_recording_is_let_in_when_it_trades() -> None:
+    result = b3day.Replay(EngineVenue("X")).run(
+        [
+            event(1, "New", "known", "ask"),
+            event(2, "New", "buyer", "bid", quantity=6),
+            event(3, "Trade", "old", "ask", traded=54, is_passive=True),
+            event(4, "Trade", "buyer", "bid", traded=4),
+            event(5, "Trade", "known", "ask", traded=2, is_passive=True),
+            event(6, "Trade", "buyer", "bid", traded=6),
+        ]
+    )
+    assert (result.unseen, result.judged, result.hit_first) == (1, 1, 1)
+
+
+def test_what_is_left_of_a_market_order_rests_at_its_last_price() -> None:
+    limited = b3day.limit_market_orders(
+        [
+            event(1, "New", "seller", "ask", price=101),
+            event(2, "New", "buyer", "bid", price=0),
+            event(3, "Trade", "seller", "ask", price=101, traded=10, is_passive=True),
+            event(4, "Trade", "buyer", "bid", price=0, traded=10),
+        ]
+    )
+    assert [e.price for e in limited[:2]] == [101, 101]
