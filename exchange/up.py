@@ -118,7 +118,7 @@ def _migrate(environment: dict[str, str]) -> None:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "exchange.cli", *arguments]
+    return [sys.executable, "-m", "exchange", *arguments]
 
 
 def _add_children(

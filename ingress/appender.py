@@ -13,7 +13,7 @@ from runtime.redis.channel import (
     ReadOnlyError,
     RedisError,
 )
-from runtime.redis.order_log import Entry, Limits, Place, append_call, places
+from runtime.redis.order_log import AppendRequest, Limits, LogPlace, append_call, places
 
 BATCH_MAX = 1000
 
@@ -37,11 +37,11 @@ class Appender:
     ) -> None:
         self._channel = AsyncChannel(url, name, on_connect=verify)
         self._limits = limits or Limits()
-        self._coalescer: Coalescer[tuple[int, Entry], Place] = Coalescer(
+        self._coalescer: Coalescer[tuple[int, AppendRequest], LogPlace] = Coalescer(
             self._flush, waiting_max, BATCH_MAX
         )
 
-    async def append(self, partition: int, entry: Entry) -> Place:
+    async def append(self, partition: int, entry: AppendRequest) -> LogPlace:
         """Append one command; returns once it is on disk, or where its first sending was taken.
 
         Raises a 503 :class:`Problem`: ``overloaded`` or ``unavailable`` when it was not taken,
@@ -53,7 +53,7 @@ class Appender:
         await self._coalescer.drain()
         await self._channel.close()
 
-    async def _flush(self, items: list[tuple[int, Entry]]) -> list[Place | Exception]:
+    async def _flush(self, items: list[tuple[int, AppendRequest]]) -> list[LogPlace | Exception]:
         by_partition: dict[int, list[int]] = {}
         for at, (partition, _) in enumerate(items):
             by_partition.setdefault(partition, []).append(at)
@@ -67,7 +67,7 @@ class Appender:
             return [_unavailable(error)] * len(items)
         except RedisError as error:
             return [_unknown(error)] * len(items)
-        results: list[Place | Exception] = [_MISSING] * len(items)
+        results: list[LogPlace | Exception] = [_MISSING] * len(items)
         for indices, reply in zip(by_partition.values(), replies, strict=True):
             if isinstance(reply, Exception):
                 problem = _unavailable(reply) if _is_refusal(reply) else _unknown(reply)

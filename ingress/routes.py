@@ -23,7 +23,7 @@ from runtime.http.orders import (
 )
 from runtime.http.problems import Problem
 from runtime.redis.channel import AsyncChannel
-from runtime.redis.order_log import Entry, Urgency
+from runtime.redis.order_log import AppendRequest, Urgency
 
 _REUSED = "idempotency_key_reused"
 
@@ -64,7 +64,7 @@ class OrderRoutes:
         if instrument is None:
             instrument = await list_symbol(context, self._channel, symbol)
         command = codec.encode(order)
-        entry = Entry(symbol, command)
+        entry = AppendRequest(symbol, command)
         if order.client_order_id:
             field = keys.client_field(instrument.number, broker.broker_id, order.client_order_id)
             entry = entry._replace(client=field, digest=digest(symbol, command))
@@ -107,7 +107,7 @@ class OrderRoutes:
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_cancel()
         command = codec.encode(CancelOrder(order.sequence))
-        entry = Entry(order.symbol, command, Urgency.CANCEL)
+        entry = AppendRequest(order.symbol, command, Urgency.CANCEL)
         place = await self._appender.append(instrument.partition, entry)
         if await self._decided(instrument, place.sequence):
             return Answer(204)
@@ -122,7 +122,7 @@ class OrderRoutes:
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_order()
-        entry = Entry(order.symbol, codec.encode(command))
+        entry = AppendRequest(order.symbol, codec.encode(command))
         place = await self._appender.append(instrument.partition, entry)
         if not await self._decided(instrument, place.sequence):
             return _in_the_log(order, "amendment")

@@ -16,11 +16,11 @@ from protocol.commands import Tick
 from protocol.partitions import all_partitions
 from protocol.registry import Directory
 from runtime.process.errors import Fenced
-from runtime.redis.channel import Channel, Command
+from runtime.redis.channel import Channel, RedisCommand
 from runtime.redis.functions.library import call
-from runtime.redis.genesis import found
+from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
-from runtime.redis.order_log import Entry, Limits, Urgency, append_call
+from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
 from runtime.redis.registry import refresh
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class MatcherWorker:
         return self._partitions
 
     def open(self) -> None:
-        genesis = found(self._channel, self._settings)
+        genesis = found_or_join(self._channel, self._settings)
         self._rule = genesis.execution_price
         self._leases = Leases(
             self._channel,
@@ -149,7 +149,7 @@ class MatcherWorker:
         """New log entries by partition and symbol."""
         batch_max = self._settings.batch_max
         asked: list[tuple[Partition, list[str]]] = []
-        commands: list[Command] = []
+        commands: list[RedisCommand] = []
         for partition in self._partitions.values():
             if not partition.news:
                 continue
@@ -185,7 +185,7 @@ class MatcherWorker:
         Any answer but OK ends this process, whose memory is then ahead of what is stored.
         """
         commits: list[tuple[Partition, Changes]] = []
-        outbox: list[Command] = []
+        outbox: list[RedisCommand] = []
         unsent = 0
         for number, batch in batches.items():
             partition = self._partitions[number]
@@ -249,7 +249,7 @@ class MatcherWorker:
             refresh(self._directory, self._channel)
         return self._directory.instruments[symbol].number
 
-    def _render(self, partition: Partition, changes: Changes) -> Command:
+    def _render(self, partition: Partition, changes: Changes) -> RedisCommand:
         commit_keys, arguments, partition.batch_hash = changes.render(
             partition.token, partition.batch_number, partition.batch_hash, secrets.token_hex(8)
         )
@@ -262,7 +262,7 @@ class MatcherWorker:
         for partition in self._partitions.values():
             due = partition.agenda.pop_due(now_ms)
             if due:
-                ticks = [Entry(symbol, _TICK, Urgency.TICK) for symbol in due]
+                ticks = [AppendRequest(symbol, _TICK, Urgency.TICK) for symbol in due]
                 commands.append(append_call(partition.number, ticks, Limits()))
         for reply in self._channel.pipeline(commands):
             if isinstance(reply, Exception):

@@ -12,7 +12,7 @@ from notifier.delivery import Deliverer, Outcome
 from notifier.messages import QueuedMessage
 from notifier.queues import Queues
 from notifier.retry import next_delay_seconds
-from protocol.registry import Directory, Endpoint
+from protocol.registry import Directory, WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Courier:
                 del self._in_flight[flight]
                 task.result()
 
-    async def _send(self, endpoint: Endpoint, message_id: str) -> None:
+    async def _send(self, endpoint: WebhookEndpoint, message_id: str) -> None:
         queued = await self._queues.get(endpoint.endpoint_id, message_id)
         if queued is None:
             return
@@ -84,7 +84,7 @@ class Courier:
         await self._record(endpoint, message_id, queued, outcome)
 
     async def _record(
-        self, endpoint: Endpoint, message_id: str, queued: QueuedMessage, outcome: Outcome
+        self, endpoint: WebhookEndpoint, message_id: str, queued: QueuedMessage, outcome: Outcome
     ) -> None:
         endpoint_id = endpoint.endpoint_id
         fields = {"endpoint": endpoint_id, "message_id": message_id, "detail": outcome.detail}

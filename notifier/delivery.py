@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from notifier.addresses import AddressRefused, resolve
 from notifier.messages import QueuedMessage
-from protocol.registry import Endpoint
+from protocol.registry import WebhookEndpoint
 
 TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 3.0
@@ -50,7 +50,9 @@ class Deliverer:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def deliver(self, endpoint: Endpoint, message_id: str, queued: QueuedMessage) -> Outcome:
+    async def deliver(
+        self, endpoint: WebhookEndpoint, message_id: str, queued: QueuedMessage
+    ) -> Outcome:
         """Make one attempt; never raises for what the receiver does."""
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
@@ -62,7 +64,7 @@ class Deliverer:
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
             return Outcome("failed", f"{type(error).__name__}: {error}")
 
-    async def _call(self, endpoint: Endpoint, message_id: str, payload: bytes) -> Outcome:
+    async def _call(self, endpoint: WebhookEndpoint, message_id: str, payload: bytes) -> Outcome:
         parts = urlsplit(endpoint.url)
         host = parts.hostname or ""
         port = parts.port or _PORTS[parts.scheme]

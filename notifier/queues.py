@@ -7,7 +7,7 @@ from notifier.messages import Message, QueuedMessage
 from protocol import codec, keys
 from protocol.partitions import partition_name
 from protocol.registry import EndpointDisabled, RegistryEntry
-from runtime.redis.channel import AsyncChannel, Command
+from runtime.redis.channel import AsyncChannel, RedisCommand
 from runtime.redis.functions.library import call
 
 
@@ -17,7 +17,7 @@ def now_ms() -> int:
 
 def enqueue_command(
     endpoint_id: str, partition: int, batch_number: int, messages: Iterable[Message]
-) -> Command:
+) -> RedisCommand:
     """Put one batch's messages into the queue; a repeat changes nothing."""
     arguments: list[object] = [partition_name(partition), batch_number, now_ms()]
     for message in messages:
@@ -94,7 +94,7 @@ class Queues:
         for message_id, stored in zip(flat[::2], flat[1::2], strict=True):
             await self.bury(endpoint_id, message_id.decode(), QueuedMessage.decode(stored))
 
-    async def _transaction(self, *commands: Command) -> None:
+    async def _transaction(self, *commands: RedisCommand) -> None:
         replies = await self._channel.pipeline([("MULTI",), *commands, ("EXEC",)])
         for reply in replies:
             if isinstance(reply, Exception):

@@ -17,9 +17,9 @@ from notifier.settings import NotifierSettings
 from protocol import codec, keys
 from protocol.partitions import all_partitions
 from protocol.registry import Directory
-from runtime.redis.channel import AsyncChannel, Channel, Command
+from runtime.redis.channel import AsyncChannel, Channel, RedisCommand
 from runtime.redis.functions.library import call
-from runtime.redis.genesis import found
+from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
 from runtime.redis.registry import refresh
 
@@ -45,7 +45,7 @@ class NotifierWorker:
         self._courier: Courier
 
     def open(self) -> None:
-        genesis = found(self._channel, self._settings)
+        genesis = found_or_join(self._channel, self._settings)
         self._partitions = genesis.partitions
         self._leases = Leases(
             self._channel,
@@ -120,7 +120,7 @@ class NotifierWorker:
         """Queue the messages of new batches, then move the mark. A crash in between repeats the
         batches, which the queues' own progress turns into nothing."""
         number = self._cursors[partition]
-        commands: list[Command] = []
+        commands: list[RedisCommand] = []
         count = 0
         for entry_id, fields in entries:
             number += 1

@@ -14,9 +14,9 @@ from protocol.partitions import all_partitions, partition_name
 from protocol.records import OrderRecord
 from protocol.registry import RegistryEntry
 from runtime.process.errors import HistoryMismatch, SettingsError
-from runtime.redis.channel import Channel, Command
+from runtime.redis.channel import Channel, RedisCommand
 from runtime.redis.functions.library import call
-from runtime.redis.genesis import found
+from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
 from runtime.redis.registry import decode_entry
 
@@ -46,7 +46,7 @@ class PersisterWorker:
         self._leases: Leases
 
     def open(self) -> None:
-        genesis = found(self._channel, self._settings)
+        genesis = found_or_join(self._channel, self._settings)
         self._store.open(genesis)
         self._leases = Leases(
             self._channel,
@@ -172,7 +172,7 @@ class PersisterWorker:
     def _publish(self, watermarks: dict[int, int], closed: list[tuple[int, OrderRecord]]) -> None:
         """Tell Redis what PostgreSQL has; only now may closed orders begin to leave."""
         seconds = self._settings.closed_seconds
-        commands: list[Command] = [
+        commands: list[RedisCommand] = [
             call("mark", [keys.stored(partition)], [number])
             for partition, number in watermarks.items()
         ]
@@ -183,7 +183,7 @@ class PersisterWorker:
                 commands.append(("EXPIRE", keys.fills(partition, field), seconds))
         self._run(commands)
 
-    def _run(self, commands: list[Command]) -> None:
+    def _run(self, commands: list[RedisCommand]) -> None:
         """Send commands none of which may fail."""
         for reply in self._channel.pipeline(commands):
             if isinstance(reply, Exception):
@@ -191,7 +191,7 @@ class PersisterWorker:
 
     def _trim(self) -> None:
         """Drop log entries that are stored, and events that are stored and notified."""
-        commands: list[Command] = []
+        commands: list[RedisCommand] = []
         for partition, symbols in self._stored_sequences.items():
             commands += [
                 ("XTRIM", keys.orders(partition, symbol), "MINID", "=", f"{sequence + 1}-0")

@@ -24,7 +24,7 @@ _FIXED_MASK = (0xF << 76) | (3 << 62)
 _CANONICAL_LENGTH = 36
 
 
-class Place(NamedTuple):
+class DecodedId(NamedTuple):
     """What an id says: when, on which instrument, and the how-manieth."""
 
     time_ms: int
@@ -47,7 +47,7 @@ def encode(time_ms: int, instrument_number: int, sequence: int, kind: int = ORDE
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def decode(text: str, kind: int = ORDER) -> Place | None:
+def decode(text: str, kind: int = ORDER) -> DecodedId | None:
     """The place an id names, or ``None`` when ``text`` is no id of this kind.
 
     Only the canonical form is taken (36 characters, hyphens in place), upper or lower case.
@@ -63,7 +63,7 @@ def decode(text: str, kind: int = ORDER) -> Place | None:
         return None
     if value & _FIXED_MASK != _VERSION | _VARIANT or value & 0x3FF != kind:
         return None
-    return Place(
+    return DecodedId(
         time_ms=value >> 80,
         instrument_number=(value >> 64 & 0xFFF) << 12 | value >> 50 & 0xFFF,
         sequence=value >> 10 & SEQUENCE_MAX,

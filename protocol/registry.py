@@ -74,7 +74,7 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class WebhookEndpoint:
     endpoint_id: str
     broker_id: str
     url: str
@@ -99,8 +99,8 @@ class Directory:
     brokers_by_key_hash: dict[str, Broker] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     instruments_by_number: dict[int, Instrument] = field(default_factory=dict)
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    endpoints_by_broker: dict[str, list[Endpoint]] = field(default_factory=dict)
+    endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
+    endpoints_by_broker: dict[str, list[WebhookEndpoint]] = field(default_factory=dict)
 
     def apply(self, sequence: int, entry: RegistryEntry) -> None:
         for event in entry.events:
@@ -116,7 +116,9 @@ class Directory:
             case KeysRevoked():
                 self._revoke(event.broker_id)
             case EndpointAdded():
-                endpoint = Endpoint(event.endpoint_id, event.broker_id, event.url, event.secret)
+                endpoint = WebhookEndpoint(
+                    event.endpoint_id, event.broker_id, event.url, event.secret
+                )
                 self.endpoints[event.endpoint_id] = endpoint
                 self.endpoints_by_broker.setdefault(event.broker_id, []).append(endpoint)
             case EndpointDisabled():

@@ -20,7 +20,7 @@ from simulator.load import ceiling
 from simulator.load.checks import Checks, check_all
 from simulator.load.fleet import Assignment, DriverFailed, Outcome, run_fleet
 from simulator.load.flow import Participants, base_prices
-from simulator.load.market import Load
+from simulator.load.market import MarketLoad
 from simulator.load.probe import TradeProbe
 from simulator.load.samples import GROUPS, Samples, percentiles
 from simulator.load.tickers import symbols
@@ -121,7 +121,7 @@ def run(
     sink: WebhookSink | None = None,
 ) -> dict[str, Any]:
     """One run: register, open the market, drive, check, and sum up."""
-    load = Load(plan.scale)
+    load = MarketLoad(plan.scale)
     mark = _run_mark()
     names = symbols(load.symbols, mark)
     with connect(target.url) as client:
@@ -221,7 +221,7 @@ def _report(
     checks: Checks,
 ) -> dict[str, Any]:
     samples = outcome.samples
-    load = Load(plan.scale)
+    load = MarketLoad(plan.scale)
     head_room = own.requests_per_second * plan.processes / load.requests_per_second
     return {
         "url": target.url,

@@ -31,7 +31,7 @@ from runtime.postgres.archive import order_record
 from runtime.postgres.history import REGISTRY_CURSOR
 from runtime.process.errors import HistoryMismatch
 from runtime.process.settings import Settings, load
-from runtime.redis.channel import Channel, Command
+from runtime.redis.channel import Channel, RedisCommand
 from runtime.redis.functions import library
 from runtime.redis.order_log import Limits
 
@@ -139,7 +139,7 @@ class _Writer:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._commands: list[Command] = []
+        self._commands: list[RedisCommand] = []
 
     def add(self, *command: Any) -> None:
         self._commands.append(command)

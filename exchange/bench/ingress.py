@@ -50,7 +50,7 @@ def _measure(redis_url: str, redis_pid: int) -> dict[str, Any]:
     port = _free_port()
     cores = sorted(os.sched_getaffinity(0))
     ingress = subprocess.Popen(
-        [sys.executable, "-m", "exchange.cli", "run", "ingress"],
+        [sys.executable, "-m", "exchange", "run", "ingress"],
         env={
             **os.environ,
             "EXCHANGE_REDIS_URL": redis_url,

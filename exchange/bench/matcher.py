@@ -24,11 +24,10 @@ from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
 from runtime.process.settings import load
 from runtime.process.worker import tune_garbage_collection
-from runtime.redis.channel import Channel
-from runtime.redis.channel import Command as RedisCommand
+from runtime.redis.channel import Channel, RedisCommand
 from runtime.redis.functions.library import call
-from runtime.redis.genesis import found
-from runtime.redis.order_log import Entry, Limits, Urgency, append_call
+from runtime.redis.genesis import found_or_join
+from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
 from runtime.redis.registry import parse_instrument
 
 RUNS = 3
@@ -160,7 +159,7 @@ def _run_matcher(run: int) -> tuple[float, float, int]:
 def _drain(url: str, run: int) -> tuple[float, float, int]:
     settings = load(MatcherSettings, {}, redis_url=url, pace_ms=0, instance="bench")
     channel = Channel(url, "bench-feed")
-    found(channel, settings)
+    found_or_join(channel, settings)
     _fill(channel, random.Random(SEED + run))
     channel.close()
     worker = MatcherWorker(settings)
@@ -236,5 +235,7 @@ def _command(
 
 
 def _append(partition: int, symbols: dict[str, list[bytes]]) -> RedisCommand:
-    entries = [Entry(name, command, Urgency.TICK) for name in symbols for command in symbols[name]]
+    entries = [
+        AppendRequest(name, command, Urgency.TICK) for name in symbols for command in symbols[name]
+    ]
     return append_call(partition, entries, Limits())

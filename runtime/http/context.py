@@ -12,7 +12,7 @@ from runtime.http.problems import unauthorized
 from runtime.postgres import history
 from runtime.postgres.archive import Archive
 from runtime.process.settings import Settings
-from runtime.redis.channel import AsyncChannel, Channel, Command
+from runtime.redis.channel import AsyncChannel, Channel, RedisCommand
 from runtime.redis.genesis import Genesis
 from runtime.redis.registry import RegistryReader
 
@@ -41,7 +41,7 @@ class Context:
         self.keyring = Keyring(self.directory, settings.admin_key)
         self.archive = Archive(settings.database_url)
         self._channel = AsyncChannel(settings.redis_url, f"reads-{settings.instance}")
-        self._reads: Coalescer[tuple[Command, ...], list[object]] = Coalescer(
+        self._reads: Coalescer[tuple[RedisCommand, ...], list[object]] = Coalescer(
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
         )
         self._tail: asyncio.Task[None] | None = None
@@ -76,7 +76,7 @@ class Context:
         await self.registry.close()
         await self.archive.close()
 
-    async def read(self, *commands: Command) -> list[object]:
+    async def read(self, *commands: RedisCommand) -> list[object]:
         """Replies to read commands, in one round trip shared with other requests.
 
         An error reply is raised."""
@@ -87,7 +87,7 @@ class Context:
         return replies
 
     async def _flush_reads(
-        self, batch: list[tuple[Command, ...]]
+        self, batch: list[tuple[RedisCommand, ...]]
     ) -> list[list[object] | Exception]:
         replies = await self._channel.pipeline([c for commands in batch for c in commands])
         results: list[list[object] | Exception] = []

@@ -135,7 +135,7 @@ def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
 
 
 def _pending(
-    instrument: Instrument, place: ids.Place, entries: list[tuple[bytes, list[bytes]]]
+    instrument: Instrument, place: ids.DecodedId, entries: list[tuple[bytes, list[bytes]]]
 ) -> OrderRecord | None:
     """The order as its log entry tells it, before a matcher has seen it."""
     fields = entries[0][1]

@@ -23,7 +23,7 @@ from runtime.process.errors import SettingsError
 from runtime.process.settings import Settings, load
 from runtime.process.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
 from runtime.redis.channel import Channel, RedisError
-from runtime.redis.genesis import found
+from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Member
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     founding = Channel(settings.redis_url, f"founding-{settings.instance}")
     try:
         # Before uvicorn, which would make a refusal an ordinary failure.
-        genesis = found(founding, settings)
+        genesis = found_or_join(founding, settings)
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:

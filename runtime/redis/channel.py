@@ -30,10 +30,10 @@ __all__ = [
     "AsyncChannel",
     "BusyLoadingError",
     "Channel",
-    "Command",
     "NotConnected",
     "OutOfMemoryError",
     "ReadOnlyError",
+    "RedisCommand",
     "RedisConnectionError",
     "RedisError",
     "RedisTimeoutError",
@@ -41,7 +41,7 @@ __all__ = [
     "client",
 ]
 
-Command = tuple[Any, ...]
+RedisCommand = tuple[Any, ...]
 
 
 class NotConnected(RedisConnectionError):
@@ -77,7 +77,7 @@ class Channel:
             raise reply
         return reply
 
-    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+    def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """One reply per command, in order; an error reply is returned in its place.
 
         Raises ``RedisConnectionError`` or ``RedisTimeoutError`` when the outcome is unknown.
@@ -85,7 +85,7 @@ class Channel:
         self.send(commands)
         return self.receive()
 
-    def send(self, commands: Sequence[Command]) -> None:
+    def send(self, commands: Sequence[RedisCommand]) -> None:
         """Send without waiting, so that Redis works while the caller prepares what comes next."""
         if not commands:
             return
@@ -122,7 +122,7 @@ class Channel:
         self._awaited = 0
 
 
-def _pack(commands: Sequence[Command]) -> bytes:
+def _pack(commands: Sequence[RedisCommand]) -> bytes:
     """One buffer for one write; redis-py's own packing looks at every argument in Python."""
     return b"".join(map(pack_command, commands))
 
@@ -167,7 +167,7 @@ class AsyncChannel:
             raise reply
         return reply
 
-    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+    async def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See :meth:`Channel.pipeline`."""
         if not commands:
             return []
@@ -196,7 +196,7 @@ class AsyncChannel:
         if self._on_connect is not None:
             await self._on_connect()
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+    async def _send(self, commands: Sequence[RedisCommand]) -> list[Any]:
         connection = self._connection
         if self._fail is not None:
             self._fail("send")

@@ -38,7 +38,7 @@ class Genesis:
     schema_version: int
 
 
-def found(channel: Channel, settings: Settings) -> Genesis:
+def found_or_join(channel: Channel, settings: Settings) -> Genesis:
     """Check the server and its history, load the Functions, and return the genesis, writing it if
     there is none and PostgreSQL, where its address is known, holds none either.
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from protocol import keys
-from runtime.redis.channel import Command
+from runtime.redis.channel import RedisCommand
 from runtime.redis.functions.library import call
 
 REFUSED = -1
@@ -22,7 +22,7 @@ class Urgency(IntEnum):
     """Always taken."""
 
 
-class Entry(NamedTuple):
+class AppendRequest(NamedTuple):
     """A command for the log of ``symbol``. With ``client``, the field under which it is
     remembered, a repeat is not taken but answered with the first one's place and ``digest``."""
 
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     digest: str = ""
 
 
-class Place(NamedTuple):
+class LogPlace(NamedTuple):
     """Where the log took a command; ``repeated`` when it had taken it before, with ``digest``."""
 
     time_ms: int
@@ -53,7 +53,7 @@ class Limits(NamedTuple):
     record_ms: int = 24 * 3600 * 1000
 
 
-def append_call(partition: int, entries: Sequence[Entry], limits: Limits) -> Command:
+def append_call(partition: int, entries: Sequence[AppendRequest], limits: Limits) -> RedisCommand:
     """The call that appends all ``entries`` of one partition; :func:`places` reads its reply."""
     symbols: dict[str, int] = {}
     commands: list[Any] = []
@@ -77,14 +77,14 @@ def append_call(partition: int, entries: Sequence[Entry], limits: Limits) -> Com
     )
 
 
-def places(reply: list[Any]) -> list[Place | None]:
+def places(reply: list[Any]) -> list[LogPlace | None]:
     """A place for each entry; ``None`` where it was refused."""
     time_ms = reply[0]
-    found: list[Place | None] = []
+    found: list[LogPlace | None] = []
     for value in reply[1:]:
         if type(value) is bytes:
             sequence, taken_ms, digest = value.decode().split(":")
-            found.append(Place(int(taken_ms), int(sequence), True, digest))
+            found.append(LogPlace(int(taken_ms), int(sequence), True, digest))
         else:
-            found.append(None if value == REFUSED else Place(time_ms, value))
+            found.append(None if value == REFUSED else LogPlace(time_ms, value))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from protocol import codec, keys
 from protocol.registry import Directory, InstrumentListed, RegistryEntry
 from runtime.process.errors import HistoryMismatch
-from runtime.redis.channel import AsyncChannel, Channel, Command, RedisError
+from runtime.redis.channel import AsyncChannel, Channel, RedisCommand, RedisError
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def apply_entries(directory: Directory, entries: list[tuple[bytes, list[bytes]]]
         directory.apply(sequence, decode_entry(fields))
 
 
-def _read_command(directory: Directory) -> Command:
+def _read_command(directory: Directory) -> RedisCommand:
     return ("XRANGE", keys.REGISTRY, f"({directory.sequence}-0", "+")
 
 

@@ -21,7 +21,7 @@ from simulator.broker import Broker, connect
 from simulator.load import ceiling
 from simulator.load.fleet import Assignment, DriverFailed, run_fleet
 from simulator.load.flow import Participants, base_prices
-from simulator.load.market import Load
+from simulator.load.market import MarketLoad
 from simulator.load.tickers import symbols
 from simulator.report.page import draw_limit, figure_html, page_head
 from simulator.simulate import Plan, Target, run, search_capacity, sustained
@@ -105,7 +105,7 @@ def _judge(
 
 def _loss(console: Console, contestant: Contestant, plan: Plan) -> dict[str, int]:
     """Kill the version in mid-load, start it again, and look for every acknowledged order."""
-    load = Load(LOSS_SCALE)
+    load = MarketLoad(LOSS_SCALE)
     mark = f"L{time.time_ns() // 10**7 % 1000:03d}"
     with connect(contestant.url) as client:
         brokers = [

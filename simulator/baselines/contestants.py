@@ -16,7 +16,7 @@ import psycopg
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
-EXCHANGE = [sys.executable, "-m", "exchange.cli"]
+EXCHANGE = [sys.executable, "-m", "exchange"]
 STREAMS = "streams"
 VERSIONS = ("v1", "v2", "v3", STREAMS)
 

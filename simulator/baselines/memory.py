@@ -68,7 +68,7 @@ class MemoryBook:
         return levels[:depth]
 
 
-class Floor:
+class MemoryMarket:
     """All books, and what has changed since the last flush."""
 
     def __init__(self) -> None:

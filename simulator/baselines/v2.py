@@ -11,7 +11,7 @@ import uuid
 
 from simulator.baselines.contract import OPEN, Order, Trade
 from simulator.baselines.database import Database
-from simulator.baselines.memory import Floor
+from simulator.baselines.memory import MemoryMarket
 
 FLUSH_SECONDS = 0.03
 
@@ -21,7 +21,7 @@ class Version2(Database):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._floor = Floor()
+        self._market = MemoryMarket()
         self._flushing: asyncio.Task[None] | None = None
         self._flushed = asyncio.Event()
         self._stopping = False
@@ -29,8 +29,8 @@ class Version2(Database):
     async def start(self) -> None:
         await super().start()
         for order in await self.open_orders():
-            self._floor.restore(order)
-        self._floor.cash.update(await self.balances())
+            self._market.restore(order)
+        self._market.cash.update(await self.balances())
         self._flushing = asyncio.create_task(self._flush())
 
     async def stop(self) -> None:
@@ -41,21 +41,21 @@ class Version2(Database):
         await super().stop()
 
     async def place(self, order: Order) -> None:
-        self._floor.place(order)
+        self._market.place(order)
 
     async def cancel(self, order_id: uuid.UUID) -> None:
-        self._floor.cancel(order_id)
+        self._market.cancel(order_id)
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
         found = await super().order(order_id)
-        if found is None and order_id in self._floor.orders:
+        if found is None and order_id in self._market.orders:
             await self._next_flush()
             found = await super().order(order_id)
         return found
 
     def _forget(self, order: Order) -> None:
         """A closed order has been stored: reads find it in PostgreSQL."""
-        self._floor.orders.pop(order.order_id, None)
+        self._market.orders.pop(order.order_id, None)
 
     async def _next_flush(self) -> None:
         flushed = self._flushed
@@ -66,7 +66,7 @@ class Version2(Database):
         while True:
             stopping = self._stopping
             await asyncio.sleep(0 if stopping else FLUSH_SECONDS)
-            changed, made, cash = self._floor.drain()
+            changed, made, cash = self._market.drain()
             await self.store(changed, made, cash)
             for order in changed:
                 if order.state not in OPEN:

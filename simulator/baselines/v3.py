@@ -25,7 +25,7 @@ class Version3(Version2):
         self._recent: deque[Order] = deque()
 
     async def place(self, order: Order) -> None:
-        for trade in self._floor.place(order):
+        for trade in self._market.place(order):
             self._trades[trade.bid_order_id].append(trade)
             self._trades[trade.ask_order_id].append(trade)
             self._prices[trade.symbol].appendleft(trade.price)
@@ -34,13 +34,13 @@ class Version3(Version2):
             oldest = self._recent.popleft()
             if expired(oldest, datetime.now(UTC)).state not in OPEN:
                 self._trades.pop(oldest.order_id, None)
-                self._floor.orders.pop(oldest.order_id, None)
+                self._market.orders.pop(oldest.order_id, None)
 
     def _forget(self, order: Order) -> None:
         """Closed orders stay in memory until there are too many."""
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
-        order = self._floor.orders.get(order_id)
+        order = self._market.orders.get(order_id)
         if order is not None:
             return expired(order, datetime.now(UTC)), self._trades.get(order_id, [])
         return await super().order(order_id)
@@ -53,9 +53,9 @@ class Version3(Version2):
 
     async def book(self, symbol: str, depth: int) -> tuple[list[Level], list[Level]]:
         return (
-            self._floor.levels(symbol, "bid", depth),
-            self._floor.levels(symbol, "ask", depth),
+            self._market.levels(symbol, "bid", depth),
+            self._market.levels(symbol, "ask", depth),
         )
 
     async def balance(self, broker_id: uuid.UUID) -> int:
-        return self._floor.cash[broker_id]
+        return self._market.cash[broker_id]

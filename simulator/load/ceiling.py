@@ -11,7 +11,7 @@ import uvloop
 
 from simulator.load.driver import Driver
 from simulator.load.flow import ORDER, Participants, generate
-from simulator.load.market import Load
+from simulator.load.market import MarketLoad
 
 SECONDS = 1.0
 OVERLOAD = 10_000  # Percent of B3: 70,000 orders a second.
@@ -48,7 +48,7 @@ def measure() -> Ceiling:
 async def _hammer(port: int) -> Ceiling:
     """The driver with more to send than it can: what it gets done is its ceiling."""
     participants = Participants("bare", [f"S{n}" for n in range(450)], ["k"] * 100, [1000] * 450)
-    flow = generate(Load(OVERLOAD), participants, SECONDS, 1, 0, 1)
+    flow = generate(MarketLoad(OVERLOAD), participants, SECONDS, 1, 0, 1)
     flow.planned = [planned for planned in flow.planned if planned.kind == ORDER]
     driver = Driver("127.0.0.1", port, participants, flow)
     began, cpu = time.perf_counter(), time.process_time()

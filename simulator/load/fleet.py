@@ -13,7 +13,7 @@ import uvloop
 
 from simulator.load.driver import Driver
 from simulator.load.flow import Participants, generate
-from simulator.load.market import Load
+from simulator.load.market import MarketLoad
 from simulator.load.samples import Samples
 
 LEAD_SECONDS = 0.5  # From the last process being ready to the opening.
@@ -33,7 +33,7 @@ class Assignment:
     host: str
     port: int
     participants: Participants
-    load: Load
+    load: MarketLoad
     seconds: float
     seed: int
     processes: int

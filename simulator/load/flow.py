@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from simulator.load import market
-from simulator.load.market import Load
+from simulator.load.market import MarketLoad
 
 ORDER, CANCEL, STATUS, PRICE, BOOK, BALANCE = range(6)
 KINDS = ("order", "cancel", "status", "price", "book", "balance")
@@ -65,7 +65,12 @@ def base_prices(seed: int, count: int) -> list[int]:
 
 
 def generate(
-    load: Load, participants: Participants, seconds: float, seed: int, process: int, processes: int
+    load: MarketLoad,
+    participants: Participants,
+    seconds: float,
+    seed: int,
+    process: int,
+    processes: int,
 ) -> Flow:
     """The share of one of ``processes`` drivers in the load."""
     return _Generator(load, participants, seed, process, processes).generate(seconds)
@@ -73,7 +78,7 @@ def generate(
 
 class _Generator:
     def __init__(
-        self, load: Load, participants: Participants, seed: int, process: int, processes: int
+        self, load: MarketLoad, participants: Participants, seed: int, process: int, processes: int
     ) -> None:
         self._load = load
         self._participants = participants

@@ -30,7 +30,7 @@ BASE_PRICE_CENTS = (500, 20_000)
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class MarketLoad:
     """Rates and sizes at a scale in percent of B3. Below 100 symbols and brokers shrink too."""
 
     scale: float

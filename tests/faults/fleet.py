@@ -135,7 +135,7 @@ class Fleet:
                 **variables,
             }
         )
-        command = [sys.executable, "-m", "exchange.cli", "run", kind]
+        command = [sys.executable, "-m", "exchange", "run", kind]
         child = Child(name, command, environment, self.folder / f"{name}.log")
         with self._lock:
             old = self._children.pop(name, None)

@@ -35,7 +35,7 @@ class Sent:
 
 
 @dataclass
-class Load:
+class BrokersAtWork:
     """Runs in a thread; use as a context manager. ``brokers`` place orders and cancel some, each
     one request after another, with a pause of ``pace`` seconds on average in between."""
 
@@ -54,7 +54,7 @@ class Load:
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> "BrokersAtWork":
         self.receivers = [Receiver().__enter__() for _ in range(self.webhooks)]
         urls = [receiver.url for receiver in self.receivers]
         self.accounts = [

@@ -9,9 +9,9 @@ from pathlib import Path
 from protocol import codec, keys
 from protocol.commands import Tick
 from runtime.redis.channel import Channel
-from runtime.redis.order_log import Entry, Limits, Urgency, append_call
+from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
 from tests.faults.fleet import Fleet, pause
-from tests.faults.load import Load
+from tests.faults.load import BrokersAtWork
 from tests.faults.oracles import Verdict, judge
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
 from tests.support.eventually import eventually
@@ -75,7 +75,7 @@ def flipped_digit(seed: int, budget: Budget) -> Row:
         verdict = judge(load)
         fleet.signal("persister-1", signal.SIGSTOP)
         channel = fleet.channel()
-        with Load(fleet, seed + 1, webhooks=0):
+        with BrokersAtWork(fleet, seed + 1, webhooks=0):
             eventually(lambda: fleet.batches().unstored > 3, 10, "batches that are not stored")
         _change_last_batch(channel)
         channel.close()
@@ -95,7 +95,7 @@ def poison(seed: int, budget: Budget) -> Row:
         partition = int(spelled.split(":")[2])
         bad = [b"\xff\x00", b"", codec.encode(Tick())[:-1] + b"\x7f", b"x" * 10_000_000]
         for command in bad:
-            entry = Entry(symbol, command, Urgency.TICK)
+            entry = AppendRequest(symbol, command, Urgency.TICK)
             channel.execute(*append_call(partition, [entry], Limits()))
         eventually(
             lambda: channel.execute("XLEN", keys.dead(partition)) == len(bad), 10, "dead letters"

@@ -22,7 +22,7 @@ from protocol.registry import Instrument
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel
 from runtime.redis.functions.library import call
-from runtime.redis.order_log import Entry, Limits, Urgency, append_call
+from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
 from runtime.redis.registry import parse_instrument
 from tests.faults.fleet import Fleet, pause
 from tests.support.eventually import eventually
@@ -92,12 +92,12 @@ class Feeder:
         return sum(self.channel.pipeline(commands))
 
     def _append(self, count: int) -> None:
-        by_partition: dict[int, list[Entry]] = {}
+        by_partition: dict[int, list[AppendRequest]] = {}
         now_ms = time.time_ns() // 1_000_000
         for instrument in self._draw.choices(self.instruments, self._weights, k=count):
             self._last[instrument.number] += 1
             command = self._command(instrument, self._last[instrument.number], now_ms)
-            entry = Entry(instrument.symbol, codec.encode(command), Urgency.TICK)
+            entry = AppendRequest(instrument.symbol, codec.encode(command), Urgency.TICK)
             by_partition.setdefault(instrument.partition, []).append(entry)
         calls = [append_call(p, entries, Limits()) for p, entries in by_partition.items()]
         for reply in self.channel.pipeline(calls):

@@ -18,7 +18,7 @@ from protocol.commands import PlaceOrder
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions, partition_name
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel, RedisError
-from tests.faults.load import ACKNOWLEDGED, UNKNOWN, Load
+from tests.faults.load import ACKNOWLEDGED, UNKNOWN, BrokersAtWork
 from tests.support.naive import NaiveEngine
 from tests.support.running import bearer
 
@@ -43,7 +43,7 @@ class Verdict:
         return not (self.lost or self.duplicated or self.problems)
 
 
-def judge(load: Load, with_reference: bool = True) -> Verdict:
+def judge(load: BrokersAtWork, with_reference: bool = True) -> Verdict:
     """Stop the load, resolve what is unknown, let everything drain, and ask every oracle. The
     naive reference is too slow for very many orders; ``exchange replay`` is always asked."""
     load.stop()
@@ -78,7 +78,7 @@ def judge(load: Load, with_reference: bool = True) -> Verdict:
     return verdict
 
 
-def _drain(load: Load, verdict: Verdict) -> None:
+def _drain(load: BrokersAtWork, verdict: Verdict) -> None:
     """Until every log is matched, every batch stored and notified, every webhook delivered."""
     started = time.monotonic()
     behind = "Redis does not answer"
@@ -97,7 +97,7 @@ def _drain(load: Load, verdict: Verdict) -> None:
     verdict.problems.append(f"not drained in {DRAIN_SECONDS_MAX:.0f} s: {behind}")
 
 
-def _behind(channel: Channel, load: Load) -> str:
+def _behind(channel: Channel, load: BrokersAtWork) -> str:
     for partition in all_partitions(PARTITIONS_DEFAULT):
         heads, positions, number, stored, notified = channel.pipeline(
             [
@@ -122,7 +122,7 @@ def _behind(channel: Channel, load: Load) -> str:
     return ""
 
 
-def _resolve(load: Load, verdict: Verdict) -> None:
+def _resolve(load: BrokersAtWork, verdict: Verdict) -> None:
     """C9: what is unknown is sent again with its client order id, and must be taken now."""
 
     async def repeat() -> None:
@@ -201,7 +201,7 @@ class _Journal:
             )
 
 
-def _compare_orders(load: Load, journal: _Journal, verdict: Verdict) -> None:
+def _compare_orders(load: BrokersAtWork, journal: _Journal, verdict: Verdict) -> None:
     for sent in load.acknowledged():
         if journal.orders[sent.order_id] != 1:
             verdict.lost += journal.orders[sent.order_id] == 0
@@ -221,7 +221,7 @@ def _compare_orders(load: Load, journal: _Journal, verdict: Verdict) -> None:
             verdict.problems.append(f"{sent.key} was refused and taken all the same")
 
 
-def _readable(load: Load, verdict: Verdict) -> None:
+def _readable(load: BrokersAtWork, verdict: Verdict) -> None:
     """C1 over HTTP for a sample, and C3: no crossed book."""
     with httpx.Client(base_url=load.fleet.url, timeout=10, trust_env=False) as client:
         for sent in load.acknowledged()[-200:]:
@@ -243,7 +243,7 @@ def _readable(load: Load, verdict: Verdict) -> None:
                 verdict.problems.append(f"C3: the book of {symbol} is crossed")
 
 
-def _webhooks(load: Load, journal: _Journal, verdict: Verdict) -> None:
+def _webhooks(load: BrokersAtWork, journal: _Journal, verdict: Verdict) -> None:
     """C7: every trade of a broker with an endpoint, at least once, always the same bytes."""
     told: set[tuple[str, str]] = set()
     bodies: dict[str, bytes] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.fleet import Fleet, pause
-from tests.faults.load import Load
+from tests.faults.load import BrokersAtWork
 from tests.faults.oracles import Verdict
 from tests.support.eventually import eventually
 
@@ -71,14 +71,14 @@ def skipped(fault: str, seed: int) -> Row:
 
 
 @contextmanager
-def trading(fleet: Fleet, seed: int, **options: float) -> Iterator[Load]:
+def trading(fleet: Fleet, seed: int, **options: float) -> Iterator[BrokersAtWork]:
     """Brokers at work, some trades done."""
-    with Load(fleet, seed, **options) as load:  # type: ignore[arg-type]
+    with BrokersAtWork(fleet, seed, **options) as load:  # type: ignore[arg-type]
         pause(WARM_UP_SECONDS)
         yield load
 
 
-def seconds_to_recover(load: Load, since: float) -> float:
+def seconds_to_recover(load: BrokersAtWork, since: float) -> float:
     """From ``since`` (monotonic) until an order sent after it was acknowledged."""
     found: list[float] = []
 

@@ -14,7 +14,7 @@ from runtime.http.coalescer import Coalescer, Overloaded
 from runtime.http.problems import Problem
 from runtime.redis.channel import Channel
 from runtime.redis.functions.library import ensure_loaded
-from runtime.redis.order_log import Entry
+from runtime.redis.order_log import AppendRequest
 from tests.support.feeding import list_symbol
 
 TICK = codec.encode(Tick())
@@ -25,7 +25,7 @@ def append_all(url: str, instruments: list[Instrument]) -> list[object]:
         appender = Appender(url, "tests", waiting_max=1000)
         results = await asyncio.gather(
             *[
-                appender.append(instrument.partition, Entry(instrument.symbol, TICK))
+                appender.append(instrument.partition, AppendRequest(instrument.symbol, TICK))
                 for instrument in instruments
             ],
             return_exceptions=True,
@@ -93,7 +93,7 @@ def test_a_server_that_dies_with_the_append_leaves_the_outcome_unknown(short_dir
         appender = Appender(server.url, "tests", waiting_max=10)
         channel = Channel(server.url, "tests")
         channel.execute("CLIENT", "PAUSE", 10_000, "WRITE")
-        task = asyncio.ensure_future(appender.append(0, Entry("PETR4", TICK)))
+        task = asyncio.ensure_future(appender.append(0, AppendRequest("PETR4", TICK)))
         while not [c for c in _clients(channel) if b"name=tests " in c and b"cmd=fcall" in c]:
             await asyncio.sleep(0)
         server.kill()
@@ -126,10 +126,10 @@ def test_a_server_that_was_restarted_is_found_again_without_a_failed_append(
     async def run() -> list[int]:
         appender = Appender(server.url, "tests", waiting_max=10)
         instrument = Instrument("PETR4", 1, 0)
-        first = await appender.append(instrument.partition, Entry(instrument.symbol, TICK))
+        first = await appender.append(instrument.partition, AppendRequest(instrument.symbol, TICK))
         await asyncio.to_thread(server.kill)  # So that the loop can see the connection end.
         await asyncio.to_thread(server.start)
-        second = await appender.append(instrument.partition, Entry(instrument.symbol, TICK))
+        second = await appender.append(instrument.partition, AppendRequest(instrument.symbol, TICK))
         await appender.close()
         return [first.sequence, second.sequence]
 

@@ -16,7 +16,7 @@ from runtime.http.asgi import Application, create_app
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
 from runtime.redis.functions.library import call, ensure_loaded
-from runtime.redis.genesis import found
+from runtime.redis.genesis import found_or_join
 from tests.support.running import bearer, order_body
 
 
@@ -65,7 +65,7 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
         Settings, {}, redis_url=dying_redis.url, admin_key="ak", env="development", instance="t"
     )
     channel = Channel(dying_redis.url, "tests")
-    genesis = found(channel, settings)
+    genesis = found_or_join(channel, settings)
     channel.close()
     application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
     answers = asyncio.run(ask_all(application, dying_redis))
@@ -83,7 +83,7 @@ def test_a_busy_process_refuses_but_tells_that_it_lives(
     monkeypatch.setattr("runtime.http.admission.BURST_MAX", 0)
     monkeypatch.setattr("runtime.http.admission.STANDING_MAX", 0)
     settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
-    genesis = found(channel, settings)
+    genesis = found_or_join(channel, settings)
     application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
 
     async def ask() -> list[httpx.Response]:

@@ -10,7 +10,7 @@ from runtime.postgres.history import verify
 from runtime.process.errors import ExchangeError, Fenced, HistoryMismatch
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
-from runtime.redis.genesis import found
+from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
 
 HASH = "a" * 64
@@ -20,7 +20,7 @@ HASH = "a" * 64
 def founded(channel: Channel, redis_url: str, database_url: str) -> str:
     """A Redis and a PostgreSQL of one exchange, both at batch 5 of partition 3."""
     settings = load(Settings, {}, redis_url=redis_url, database_url=database_url)
-    genesis = found(channel, settings)
+    genesis = found_or_join(channel, settings)
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO genesis VALUES (%s, 16, 'maker', 1)", [genesis.history_id])
         connection.execute("INSERT INTO cursors VALUES ('p03', 5, %s)", [HASH])

@@ -5,7 +5,7 @@ import pytest
 from protocol import codec, keys
 from protocol.commands import Tick
 from runtime.redis.channel import Channel, OutOfMemoryError
-from runtime.redis.order_log import Entry, Limits, Place, Urgency, append_call, places
+from runtime.redis.order_log import AppendRequest, Limits, LogPlace, Urgency, append_call, places
 from tests.support.builders import ask, bid
 from tests.support.feeding import append, list_symbol
 
@@ -23,7 +23,7 @@ def test_sequences_are_dense_and_entries_carry_time_and_command(channel: Channel
 def test_one_call_takes_commands_of_several_symbols_in_their_order(channel: Channel) -> None:
     first, second = list_symbol(channel, "AAA", 1), list_symbol(channel, "BBB", 1)
     tick = codec.encode(Tick())
-    entries = [Entry("AAA", tick), Entry("BBB", tick), Entry("AAA", tick)]
+    entries = [AppendRequest("AAA", tick), AppendRequest("BBB", tick), AppendRequest("AAA", tick)]
     reply = channel.execute(*append_call(0, entries, Limits()))
     assert reply[1:] == [1, 1, 2]
     assert (first.partition, second.partition) == (0, 0)
@@ -57,14 +57,16 @@ def test_symbols_are_listed_once_each_on_the_emptiest_partition(channel: Channel
     assert channel.execute("XLEN", keys.REGISTRY) == 8
 
 
-def send(channel: Channel, symbol: str, limits: Limits, *entries: Entry) -> list[Place | None]:
+def send(
+    channel: Channel, symbol: str, limits: Limits, *entries: AppendRequest
+) -> list[LogPlace | None]:
     return places(channel.execute(*append_call(0, entries, limits)))
 
 
 def test_orders_are_refused_before_cancels_and_ticks_never(channel: Channel) -> None:
     list_symbol(channel, "PETR4", 1)
     limits = Limits(backlog=2)
-    order = Entry("PETR4", codec.encode(bid(10, 1)))
+    order = AppendRequest("PETR4", codec.encode(bid(10, 1)))
     cancel, tick = (order._replace(urgency=u) for u in (Urgency.CANCEL, Urgency.TICK))
     answers = send(channel, "PETR4", limits, *[order] * 3, *[cancel] * 3, tick)
     taken = [place.sequence if place else None for place in answers]
@@ -81,7 +83,7 @@ def test_batches_that_nobody_stores_refuse_orders(channel: Channel) -> None:
     limits = Limits(unstored=2)
     for number in range(1, 3):
         channel.execute("XADD", keys.events(0), f"{number}-0", "b", "")
-    order = Entry("PETR4", codec.encode(bid(10, 1)))
+    order = AppendRequest("PETR4", codec.encode(bid(10, 1)))
     answers = send(channel, "PETR4", limits, order, order._replace(urgency=Urgency.CANCEL))
     assert [bool(place) for place in answers] == [False, True]
 
@@ -90,17 +92,17 @@ def test_a_refusal_leaves_no_trace(channel: Channel) -> None:
     list_symbol(channel, "PETR4", 1)
     channel.execute("XADD", keys.events(0), "1-0", "b", "")
     before = channel.execute("DBSIZE")
-    entry = Entry("PETR4", b"c", client="1:b:x", digest="d")
+    entry = AppendRequest("PETR4", b"c", client="1:b:x", digest="d")
     assert send(channel, "PETR4", Limits(unstored=1), entry) == [None]
     assert channel.execute("DBSIZE") == before
 
 
 def test_a_client_field_is_taken_once_also_within_one_call(channel: Channel) -> None:
     list_symbol(channel, "PETR4", 1)
-    entry = Entry("PETR4", b"c", client="1:b:x", digest="d1")
+    entry = AppendRequest("PETR4", b"c", client="1:b:x", digest="d1")
     first, again = send(channel, "PETR4", Limits(), entry, entry)
     assert first is not None
-    assert again == Place(first.time_ms, 1, True, "d1")
+    assert again == LogPlace(first.time_ms, 1, True, "d1")
     (other,) = send(channel, "PETR4", Limits(), entry._replace(digest="d2"))
     assert other == again
     assert channel.execute("XLEN", keys.orders(0, "PETR4")) == 1
@@ -109,7 +111,7 @@ def test_a_client_field_is_taken_once_also_within_one_call(channel: Channel) -> 
 def test_records_are_kept_for_at_least_their_number_and_bounded(channel: Channel) -> None:
     list_symbol(channel, "PETR4", 1)
     limits = Limits(records=10)
-    entries = [Entry("PETR4", b"c", client=f"1:b:{n}", digest="d") for n in range(35)]
+    entries = [AppendRequest("PETR4", b"c", client=f"1:b:{n}", digest="d") for n in range(35)]
     for entry in entries:
         send(channel, "PETR4", limits, entry)
     kept = [channel.execute("HLEN", key) - 1 for key in (keys.clients(0), keys.clients_before(0))]
@@ -123,7 +125,9 @@ def test_records_are_kept_for_at_least_their_number_and_bounded(channel: Channel
 
 def test_records_are_turned_by_age(channel: Channel) -> None:
     list_symbol(channel, "PETR4", 1)
-    first, second, third = (Entry("PETR4", b"c", client=f"1:b:{n}", digest="d") for n in range(3))
+    first, second, third = (
+        AppendRequest("PETR4", b"c", client=f"1:b:{n}", digest="d") for n in range(3)
+    )
     send(channel, "PETR4", Limits(), first)
     channel.execute("HSET", keys.clients(0), "@since", 1)  # Long ago.
     send(channel, "PETR4", Limits(), second)

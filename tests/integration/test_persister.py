@@ -21,7 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.feeding import append, list_symbol
 
 
-class Floor:
+class StoredExchange:
     """A matcher and a persister on one Redis and one database."""
 
     def __init__(self, channel: Channel, redis_url: str, database_url: str) -> None:
@@ -80,18 +80,18 @@ class Floor:
 
 
 @pytest.fixture
-def floor(channel: Channel, redis_url: str, database_url: str) -> Iterator[Floor]:
-    floor = Floor(channel, redis_url, database_url)
-    yield floor
-    for worker in floor.persisters:
+def stored(channel: Channel, redis_url: str, database_url: str) -> Iterator[StoredExchange]:
+    stored = StoredExchange(channel, redis_url, database_url)
+    yield stored
+    for worker in stored.persisters:
         worker._store.close()  # Not worker.close(): most of them count as killed.
 
 
-def test_orders_trades_balances_and_the_journal_are_stored(floor: Floor) -> None:
-    worker = floor.persister()
-    floor.trade(ask(1000, 1000), bid(1050, 400), ask(None, 5), cancel(1))
-    floor.store(worker)
-    orders = floor.rows(
+def test_orders_trades_balances_and_the_journal_are_stored(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    stored.trade(ask(1000, 1000), bid(1050, 400), ask(None, 5), cancel(1))
+    stored.store(worker)
+    orders = stored.rows(
         "SELECT sequence, side, price, quantity, open_quantity, filled_notional, state, reason,"
         " version FROM orders ORDER BY sequence"
     )
@@ -100,41 +100,41 @@ def test_orders_trades_balances_and_the_journal_are_stored(floor: Floor) -> None
         (2, "bid", 1050, 400, 0, 400_000, "filled", "", 2),
         (3, "ask", None, 5, 5, 0, "canceled", "no_liquidity", 2),
     ]
-    assert floor.rows("SELECT trade_number, price, quantity, taker_side FROM trades") == [
+    assert stored.rows("SELECT trade_number, price, quantity, taker_side FROM trades") == [
         (1, 1000, 400, "bid")
     ]
-    assert floor.rows("SELECT broker_id::text, cash FROM balances ORDER BY 1") == [
+    assert stored.rows("SELECT broker_id::text, cash FROM balances ORDER BY 1") == [
         (ALICE, -400_000),
         (BOB, 400_000),
     ]
-    ((number, batch_hash, payload),) = floor.rows("SELECT number, hash, batch FROM journal")
+    ((number, batch_hash, payload),) = stored.rows("SELECT number, hash, batch FROM journal")
     assert number == 1
     assert codec.decode_batch(bytes(payload)).number == 1
-    assert floor.rows(
-        f"SELECT number, hash FROM cursors WHERE name = 'p{floor.petr.partition:02d}'"
+    assert stored.rows(
+        f"SELECT number, hash FROM cursors WHERE name = 'p{stored.petr.partition:02d}'"
     ) == [(1, batch_hash)]
-    assert floor.rows("SELECT name FROM brokers ORDER BY name") == [("a",), ("b",)]
+    assert stored.rows("SELECT name FROM brokers ORDER BY name") == [("a",), ("b",)]
 
 
 def test_an_order_changed_in_several_batches_of_one_step_is_stored_as_it_ended(
-    floor: Floor,
+    stored: StoredExchange,
 ) -> None:
-    worker = floor.persister()
-    floor.trade(ask(1000, 10))
-    floor.trade(bid(1000, 3))
-    floor.trade(bid(1000, 4))
-    floor.store(worker)
-    assert floor.rows("SELECT open_quantity, version FROM orders WHERE sequence = 1") == [(3, 3)]
-    floor.trade(bid(1000, 3))
-    floor.store(worker)
-    assert floor.rows("SELECT state, version FROM orders WHERE sequence = 1") == [("filled", 4)]
+    worker = stored.persister()
+    stored.trade(ask(1000, 10))
+    stored.trade(bid(1000, 3))
+    stored.trade(bid(1000, 4))
+    stored.store(worker)
+    assert stored.rows("SELECT open_quantity, version FROM orders WHERE sequence = 1") == [(3, 3)]
+    stored.trade(bid(1000, 3))
+    stored.store(worker)
+    assert stored.rows("SELECT state, version FROM orders WHERE sequence = 1") == [("filled", 4)]
 
 
 def test_a_kill_between_the_rows_and_the_watermark_doubles_nothing(
-    floor: Floor, monkeypatch: pytest.MonkeyPatch
+    stored: StoredExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed = floor.persister()
-    floor.trade(ask(1000, 10), bid(1000, 10))
+    killed = stored.persister()
+    stored.trade(ask(1000, 10), bid(1000, 10))
     with monkeypatch.context() as patched:
 
         def die(*_: object) -> None:
@@ -142,32 +142,32 @@ def test_a_kill_between_the_rows_and_the_watermark_doubles_nothing(
 
         patched.setattr(killed, "_publish", die)
         with pytest.raises(KeyboardInterrupt):
-            floor.store(killed)
-    assert floor.channel.execute("GET", keys.stored(floor.petr.partition)) == b"0"
-    again = floor.persister()
-    floor.store(again)
-    assert floor.rows("SELECT count(*) FROM trades") == [(1,)]
-    assert floor.rows("SELECT count(*) FROM journal") == [(1,)]
-    field = keys.order_field(floor.petr.number, 2)
-    assert floor.channel.execute("TTL", keys.closed_order(floor.petr.partition, field)) > 0
+            stored.store(killed)
+    assert stored.channel.execute("GET", keys.stored(stored.petr.partition)) == b"0"
+    again = stored.persister()
+    stored.store(again)
+    assert stored.rows("SELECT count(*) FROM trades") == [(1,)]
+    assert stored.rows("SELECT count(*) FROM journal") == [(1,)]
+    field = keys.order_field(stored.petr.number, 2)
+    assert stored.channel.execute("TTL", keys.closed_order(stored.petr.partition, field)) > 0
 
 
-def test_of_two_persisters_at_one_cursor_one_is_fenced(floor: Floor) -> None:
-    first, second = floor.persister("p1"), floor.persister("p1")
-    floor.trade(ask(1000, 10))
-    floor.store(second)
-    floor.trade(ask(1000, 10))
+def test_of_two_persisters_at_one_cursor_one_is_fenced(stored: StoredExchange) -> None:
+    first, second = stored.persister("p1"), stored.persister("p1")
+    stored.trade(ask(1000, 10))
+    stored.store(second)
+    stored.trade(ask(1000, 10))
     with pytest.raises(Fenced):
-        floor.store(first)
-    assert floor.rows("SELECT count(*) FROM orders") == [(1,)]
+        stored.store(first)
+    assert stored.rows("SELECT count(*) FROM orders") == [(1,)]
 
 
-def test_only_stored_entries_and_notified_events_are_trimmed(floor: Floor) -> None:
-    worker = floor.persister()
-    floor.trade(ask(1000, 10))
-    floor.store(worker)
-    log = keys.orders(floor.petr.partition, "PETR4")
-    events = keys.events(floor.petr.partition)
+def test_only_stored_entries_and_notified_events_are_trimmed(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    stored.trade(ask(1000, 10))
+    stored.store(worker)
+    log = keys.orders(stored.petr.partition, "PETR4")
+    events = keys.events(stored.petr.partition)
 
     def step_until(done: Callable[[], bool]) -> None:
         def step() -> bool:
@@ -176,83 +176,83 @@ def test_only_stored_entries_and_notified_events_are_trimmed(floor: Floor) -> No
 
         eventually(step)
 
-    step_until(lambda: floor.channel.execute("XLEN", log) == 0)
-    assert floor.channel.execute("XLEN", events) == 1
-    floor.channel.execute("SET", keys.notified(floor.petr.partition), 1)
-    step_until(lambda: floor.channel.execute("XLEN", events) == 0)
-    floor.trade(bid(1000, 10))
-    floor.store(worker)
-    assert floor.rows("SELECT count(*) FROM trades") == [(1,)]
+    step_until(lambda: stored.channel.execute("XLEN", log) == 0)
+    assert stored.channel.execute("XLEN", events) == 1
+    stored.channel.execute("SET", keys.notified(stored.petr.partition), 1)
+    step_until(lambda: stored.channel.execute("XLEN", events) == 0)
+    stored.trade(bid(1000, 10))
+    stored.store(worker)
+    assert stored.rows("SELECT count(*) FROM trades") == [(1,)]
 
 
-def test_closed_orders_begin_to_leave_when_they_are_stored(floor: Floor) -> None:
-    worker = floor.persister(closed_seconds=100)
-    floor.trade(ask(1000, 10), bid(1000, 4))
-    partition = floor.petr.partition
-    closed = keys.closed_order(partition, keys.order_field(floor.petr.number, 2))
-    fills = keys.fills(partition, keys.order_field(floor.petr.number, 2))
-    maker_fills = keys.fills(partition, keys.order_field(floor.petr.number, 1))
-    assert floor.channel.execute("TTL", closed) == -1
-    floor.store(worker)
-    assert 0 < floor.channel.execute("TTL", closed) <= 100
-    assert 0 < floor.channel.execute("TTL", fills) <= 100
-    assert floor.channel.execute("TTL", maker_fills) == -1
+def test_closed_orders_begin_to_leave_when_they_are_stored(stored: StoredExchange) -> None:
+    worker = stored.persister(closed_seconds=100)
+    stored.trade(ask(1000, 10), bid(1000, 4))
+    partition = stored.petr.partition
+    closed = keys.closed_order(partition, keys.order_field(stored.petr.number, 2))
+    fills = keys.fills(partition, keys.order_field(stored.petr.number, 2))
+    maker_fills = keys.fills(partition, keys.order_field(stored.petr.number, 1))
+    assert stored.channel.execute("TTL", closed) == -1
+    stored.store(worker)
+    assert 0 < stored.channel.execute("TTL", closed) <= 100
+    assert 0 < stored.channel.execute("TTL", fills) <= 100
+    assert stored.channel.execute("TTL", maker_fills) == -1
 
 
-def rewrite_event(floor: Floor, change: Callable[[bytes], bytes]) -> None:
+def rewrite_event(stored: StoredExchange, change: Callable[[bytes], bytes]) -> None:
     """Replace the second batch by a changed one, as a bad disk or a bad operator would."""
-    events = keys.events(floor.petr.partition)
-    ((entry_id, fields),) = floor.channel.execute("XRANGE", events, "2-0", "2-0")
-    floor.channel.execute("XTRIM", events, "MAXLEN", "=", 1)
-    floor.channel.execute("DEL", events)
-    floor.channel.execute("XADD", events, entry_id, "h", fields[1], "b", change(fields[3]))
+    events = keys.events(stored.petr.partition)
+    ((entry_id, fields),) = stored.channel.execute("XRANGE", events, "2-0", "2-0")
+    stored.channel.execute("XTRIM", events, "MAXLEN", "=", 1)
+    stored.channel.execute("DEL", events)
+    stored.channel.execute("XADD", events, entry_id, "h", fields[1], "b", change(fields[3]))
 
 
-def test_a_changed_batch_breaks_the_chain_and_stops_the_persister(floor: Floor) -> None:
-    worker = floor.persister()
-    floor.trade(ask(1000, 10))
-    floor.store(worker)
-    floor.trade(ask(1000, 12))
-    rewrite_event(floor, lambda payload: payload.replace(b"PETR4", b"PETR3"))
+def test_a_changed_batch_breaks_the_chain_and_stops_the_persister(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    stored.trade(ask(1000, 10))
+    stored.store(worker)
+    stored.trade(ask(1000, 12))
+    rewrite_event(stored, lambda payload: payload.replace(b"PETR4", b"PETR3"))
     with pytest.raises(HistoryMismatch, match=r"batch 2 .* hash chain"):
-        floor.store(worker)
+        stored.store(worker)
 
 
-def test_a_missing_batch_stops_the_persister(floor: Floor) -> None:
-    worker = floor.persister()
-    floor.trade(ask(1000, 10))
-    floor.trade(ask(1000, 12))
-    floor.channel.execute("XDEL", keys.events(floor.petr.partition), "1-0")
+def test_a_missing_batch_stops_the_persister(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    stored.trade(ask(1000, 10))
+    stored.trade(ask(1000, 12))
+    stored.channel.execute("XDEL", keys.events(stored.petr.partition), "1-0")
     with pytest.raises(HistoryMismatch, match=r"batch 1 .* is missing"):
-        floor.store(worker)
+        stored.store(worker)
 
 
-def test_a_database_that_is_ahead_of_redis_stops_the_persister(floor: Floor) -> None:
-    worker = floor.persister()
-    floor.trade(ask(1000, 10))
-    floor.store(worker)
-    floor.channel.execute("DEL", keys.batch(floor.petr.partition))
+def test_a_database_that_is_ahead_of_redis_stops_the_persister(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    stored.trade(ask(1000, 10))
+    stored.store(worker)
+    stored.channel.execute("DEL", keys.batch(stored.petr.partition))
     with pytest.raises(HistoryMismatch, match="Redis has lost commits"):
-        floor.persister()
+        stored.persister()
 
 
-def test_the_database_of_another_exchange_is_refused(floor: Floor) -> None:
-    floor.persister().close()
-    floor.channel.execute("HSET", keys.GENESIS, "history_id", "another")
+def test_the_database_of_another_exchange_is_refused(stored: StoredExchange) -> None:
+    stored.persister().close()
+    stored.channel.execute("HSET", keys.GENESIS, "history_id", "another")
     with pytest.raises(HistoryMismatch, match="another"):
-        floor.persister()
+        stored.persister()
 
 
-def instrument_rows(floor: Floor) -> list[Instrument]:
+def instrument_rows(stored: StoredExchange) -> list[Instrument]:
     return [
-        Instrument(*row) for row in floor.rows("SELECT symbol, number, partition FROM instruments")
+        Instrument(*row) for row in stored.rows("SELECT symbol, number, partition FROM instruments")
     ]
 
 
-def test_instruments_are_stored_before_their_first_order(floor: Floor) -> None:
-    worker = floor.persister()
-    vale = list_symbol(floor.channel, "VALE3")
-    append(floor.channel, vale, ask(10, 1))
-    floor.trade(ask(1000, 1))
-    floor.store(worker)
-    assert vale in instrument_rows(floor)
+def test_instruments_are_stored_before_their_first_order(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    vale = list_symbol(stored.channel, "VALE3")
+    append(stored.channel, vale, ask(10, 1))
+    stored.trade(ask(1000, 1))
+    stored.store(worker)
+    assert vale in instrument_rows(stored)

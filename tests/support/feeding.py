@@ -5,7 +5,7 @@ from protocol.commands import Command
 from protocol.registry import Instrument
 from runtime.redis.channel import Channel
 from runtime.redis.functions.library import call
-from runtime.redis.order_log import Entry, Limits, append_call
+from runtime.redis.order_log import AppendRequest, Limits, append_call
 from runtime.redis.registry import parse_instrument
 
 
@@ -24,7 +24,8 @@ def list_symbol(channel: Channel, symbol: str, partitions: int = 16) -> Instrume
 def append(channel: Channel, instrument: Instrument, *commands: Command | bytes) -> list[int]:
     """Append commands to one symbol; returns ``[time_ms, sequence...]``."""
     entries = [
-        Entry(instrument.symbol, c if isinstance(c, bytes) else codec.encode(c)) for c in commands
+        AppendRequest(instrument.symbol, c if isinstance(c, bytes) else codec.encode(c))
+        for c in commands
     ]
     reply: list[int] = channel.execute(*append_call(instrument.partition, entries, Limits()))
     return reply

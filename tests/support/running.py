@@ -13,7 +13,7 @@ import httpx
 
 from tests.support.eventually import eventually
 
-EXCHANGE = [sys.executable, "-m", "exchange.cli"]
+EXCHANGE = [sys.executable, "-m", "exchange"]
 
 
 def free_port() -> int:

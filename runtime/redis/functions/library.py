@@ -3,7 +3,7 @@
 from importlib import resources
 from typing import Any
 
-from runtime.redis.channel import Channel, Command, ResponseError
+from runtime.redis.channel import Channel, RedisCommand, ResponseError
 
 # A changed library gets a new name, and its Functions carry it, so that old workers keep theirs.
 LIBRARY = "exchange_v2"
@@ -24,6 +24,6 @@ def ensure_loaded(channel: Channel) -> None:
             raise
 
 
-def call(name: str, keys: list[str], arguments: list[Any]) -> Command:
+def call(name: str, keys: list[str], arguments: list[Any]) -> RedisCommand:
     """The command that calls the Function ``name`` of the library."""
     return ("FCALL", f"{LIBRARY}_{name}", len(keys), *keys, *arguments)

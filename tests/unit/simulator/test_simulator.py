@@ -17,7 +17,7 @@ from simulator.load.flow import (
     base_prices,
     generate,
 )
-from simulator.load.market import Load
+from simulator.load.market import MarketLoad
 from simulator.load.samples import ERROR, OK, REFUSED, Samples, percentiles
 from simulator.load.tickers import symbols
 from simulator.report.page import render
@@ -27,7 +27,7 @@ SECONDS = 20.0
 
 
 def flow(scale: float = 100, seed: int = 1, process: int = 0, processes: int = 1) -> Flow:
-    load = Load(scale)
+    load = MarketLoad(scale)
     participants = Participants(
         "x",
         symbols(load.symbols, "R"),
@@ -105,14 +105,14 @@ def test_processes_share_the_load_and_the_opening() -> None:
     parts = [flow(50, process=n, processes=2) for n in range(2)]
     assert sum(part.opening for part in parts) == 225 * 40
     assert sum(len(part.planned) for part in parts) / SECONDS == pytest.approx(
-        Load(50).requests_per_second, rel=0.06
+        MarketLoad(50).requests_per_second, rel=0.06
     )
 
 
 def test_below_full_scale_symbols_and_brokers_shrink_and_above_only_rates_grow() -> None:
-    assert (Load(10).symbols, Load(10).brokers) == (45, 10)
-    assert (Load(1000).symbols, Load(1000).brokers) == (450, 100)
-    assert Load(1000).orders_per_second == 7000
+    assert (MarketLoad(10).symbols, MarketLoad(10).brokers) == (45, 10)
+    assert (MarketLoad(1000).symbols, MarketLoad(1000).brokers) == (450, 100)
+    assert MarketLoad(1000).orders_per_second == 7000
     assert len(symbols(450, "ABCD")) == len(set(symbols(450, "ABCD"))) == 450
     assert all(len(name) <= 12 for name in symbols(450, "ABCD"))
 
