@@ -10,11 +10,10 @@ from pathlib import Path
 from types import FrameType
 
 import httpx
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from exchange.local.installation import DEFAULT_DATA, Addresses, Installation
+from exchange.local.installation import Addresses, Installation
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
 from exchange.local.supervisor import Child, Supervisor
 from runtime.process.errors import ExchangeError
@@ -35,18 +34,18 @@ class Stopped(Exception):
 def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
     """Run until Ctrl-C or SIGTERM. Raises :class:`ExchangeError` when that is not possible."""
     console = Console()
-    os.environ.setdefault("EXCHANGE_ENV", "development")
-    settings = load(Settings)
+    environment = {"EXCHANGE_ENV": "development", **os.environ}
+    settings = load(Settings, environment)
     installation = Installation(data)
     installation.lock()
     _check_port(host, port)
     servers: list[EmbeddedRedis | EmbeddedPostgres] = []
     redis_url, database_url = settings.redis_url, settings.database_url
-    if "EXCHANGE_REDIS_URL" not in os.environ:
+    if not environment.get("EXCHANGE_REDIS_URL"):
         redis = EmbeddedRedis(installation.data)
         servers.append(redis)
         redis_url = redis.url
-    if "EXCHANGE_DATABASE_URL" not in os.environ:
+    if not database_url:
         postgres = EmbeddedPostgres(installation.data)
         servers.append(postgres)
         database_url = postgres.url
@@ -62,7 +61,7 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
         with console.status("starting Redis and PostgreSQL"):
             for server in servers:
                 server.start()
-        environment = _environment(addresses)
+        environment |= _variables(addresses)
         with console.status("bringing the database to the newest schema"):
             _migrate(environment)
         _add_children(supervisor, installation, environment, matchers, ingress, host, port)
@@ -100,9 +99,9 @@ def _stop_on_signals() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def _environment(addresses: Addresses) -> dict[str, str]:
+def _variables(addresses: Addresses) -> dict[str, str]:
+    """What tells the workers, which are processes of their own, where everything is."""
     return {
-        **os.environ,
         "EXCHANGE_REDIS_URL": addresses.redis_url,
         "EXCHANGE_DATABASE_URL": addresses.database_url,
         "EXCHANGE_ADMIN_KEY": addresses.admin_key,
@@ -190,18 +189,3 @@ def _show(
     console.print(f"admin key         {addresses.admin_key}", soft_wrap=True)
     console.print(f"logs and data     {installation.data}", soft_wrap=True)
     console.print("Ctrl-C stops it and keeps the data; try `make demo` in another terminal.")
-
-
-def run_up(
-    data: Path = typer.Option(DEFAULT_DATA, help="Directory of the data, made if missing."),
-    port: int = typer.Option(8000, min=1, max=65535, help="Port for brokers."),
-    matchers: int = typer.Option(1, min=1, max=64, help="How many matchers."),
-    ingress: int = typer.Option(1, min=1, max=64, help="How many HTTP processes share the port."),
-    host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-) -> None:
-    """Run everything on this machine, on embedded servers unless URLs are set."""
-    try:
-        up(data, port, matchers, ingress, host)
-    except ExchangeError as error:
-        Console(stderr=True).print(f"[red]exchange up:[/red] {error}", highlight=False)
-        raise typer.Exit(1) from error

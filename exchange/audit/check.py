@@ -3,20 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
 from sqlalchemy import Connection, Engine, func, select, text
 
 from exchange.audit.findings import Finding, audit
-from exchange.options import DATA
+from exchange.local.installation import Addresses
 from persister.rows import ORDER_COLUMNS, order_row
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH
 from protocol.enums import OPEN_STATES
 from protocol.partitions import all_partitions, partition_name
 from runtime.postgres import tables
-from runtime.process.settings import Settings
 from runtime.redis import genesis
 from runtime.redis.channel import Channel
 
@@ -45,14 +44,14 @@ class RedisState(NamedTuple):
     open_orders: dict[str, tuple[Any, ...]]
 
 
-def check(data: Path = DATA) -> None:
-    """Verify: balances sum to 0, PostgreSQL equals Redis, the hash chain is unbroken."""
-    audit(data, _look)
+def check(console: Console, addresses: Addresses) -> dict[str, Any]:
+    """Print and return what is found. Passed means that everything is as it should be."""
 
+    def look(engine: Engine) -> Iterator[Finding]:
+        with closing(Channel(addresses.redis_url, "exchange-check")) as channel:
+            yield from findings(channel, engine.connect)
 
-def _look(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    with closing(Channel(settings.redis_url, "exchange-check")) as channel:
-        yield from findings(channel, engine.connect)
+    return audit(console, addresses, look)
 
 
 def findings(channel: Channel, connect: Any) -> Iterator[Finding]:

@@ -26,12 +26,19 @@ from runtime.postgres.history import REGISTRY_CURSOR
 from runtime.process.errors import HistoryMismatch
 from runtime.redis.channel import Channel, RedisCommand
 from runtime.redis.functions import library
-from runtime.redis.order_log import Limits
 
 COMMANDS_MAX = 1000  # In one pipeline to Redis.
 ROWS_MAX = 2000  # In one fetch from PostgreSQL.
-CLOSED_SECONDS = 600  # Orders closed in the last so many seconds come back too.
 TOLD_AGAIN_SECONDS = 600
+
+
+class Kept(NamedTuple):
+    """How much of the past Redis keeps, as the settings of ingress and persister say."""
+
+    client_ids_ms: int
+    """Client order ids are remembered for so long."""
+    closed_seconds: int
+    """Orders closed in the last so many seconds come back too."""
 
 
 class Restored(NamedTuple):
@@ -55,7 +62,7 @@ class _Past:
     told_from: int = 0
 
 
-def rebuild(channel: Channel, engine: Engine) -> Restored:
+def rebuild(channel: Channel, engine: Engine, kept: Kept) -> Restored:
     """Write what PostgreSQL has into Redis. The genesis comes last, and until then a mark keeps
     every worker from starting on a half of it.
 
@@ -74,12 +81,12 @@ def rebuild(channel: Channel, engine: Engine) -> Restored:
         directory = _restore_registry(connection, writer)
         opened = closed = batches = 0
         for partition in all_partitions(genesis["partitions"]):
-            past = _read_journal(connection, partition)
+            past = _read_journal(connection, partition, kept.client_ids_ms)
             batches += past.number
             names = [i.symbol for i in directory.instruments.values() if i.partition == partition]
-            _restore_marks(connection, writer, partition, past)
+            _restore_marks(connection, writer, partition, past, kept)
             opened += _restore_open(connection, writer, partition, past, names)
-            closed += _restore_closed(connection, writer, partition, names)
+            closed += _restore_closed(connection, writer, partition, names, kept)
             _restore_prices(connection, writer, partition, names)
             _restore_events(connection, writer, partition, past)
         writer.flush()
@@ -130,7 +137,7 @@ def _restore_registry(connection: Connection, writer: _Writer) -> Directory:
     return directory
 
 
-def _read_journal(connection: Connection, partition: int) -> _Past:
+def _read_journal(connection: Connection, partition: int, client_ids_ms: int) -> _Past:
     """Walk the journal once: the last sequence of every log, and the client order ids."""
     cursor = connection.execute(
         select(tables.cursors).where(tables.cursors.c.name == partition_name(partition))
@@ -139,7 +146,7 @@ def _read_journal(connection: Connection, partition: int) -> _Past:
     table = tables.journal
     query = select(table.c.number, table.c.batch).where(table.c.partition == partition)
     now_ms = _now_ms(connection)
-    remembered_ms = now_ms - Limits().record_ms
+    remembered_ms = now_ms - client_ids_ms
     for number, payload in _stream(connection, query.order_by(table.c.number)):
         batch = codec.decode_batch(payload)
         past.applied += len(batch.entries)
@@ -166,7 +173,9 @@ def _remember(past: _Past, symbol: str, entry: Any) -> None:
         past.clients.setdefault(name, record)
 
 
-def _restore_marks(connection: Connection, writer: _Writer, partition: int, past: _Past) -> None:
+def _restore_marks(
+    connection: Connection, writer: _Writer, partition: int, past: _Past, kept: Kept
+) -> None:
     if past.number:
         writer.add(
             *("HSET", keys.batch(partition), "number", past.number, "hash", past.hash),
@@ -180,7 +189,7 @@ def _restore_marks(connection: Connection, writer: _Writer, partition: int, past
         writer.add("HSET", keys.heads(partition), symbol, sequence)
     if past.clients:
         writer.add("HSET", keys.clients(partition), "@since", _now_ms(connection))
-        writer.add("PEXPIRE", keys.clients(partition), 2 * Limits().record_ms)
+        writer.add("PEXPIRE", keys.clients(partition), 2 * kept.client_ids_ms)
         for name, record in past.clients.items():
             writer.add("HSET", keys.clients(partition), name, record)
     writer.add("SET", keys.stored(partition), past.number)
@@ -242,24 +251,24 @@ def _restore_open(
 
 
 def _restore_closed(
-    connection: Connection, writer: _Writer, partition: int, symbols: list[str]
+    connection: Connection, writer: _Writer, partition: int, symbols: list[str], kept: Kept
 ) -> int:
     """Orders that were closed a moment ago; PostgreSQL answers for the others."""
     table, trades = tables.orders, tables.trades
     open_states = [state.value for state in OPEN_STATES]
-    since = text(f"orders.updated_at > now() - interval '{CLOSED_SECONDS} seconds'")
+    since = text(f"orders.updated_at > now() - interval '{kept.closed_seconds} seconds'")
     recently = (table.c.symbol.in_(symbols), table.c.state.not_in(open_states), since)
     count = 0
     for row in _stream(connection, select(table).where(*recently)):
         record = order_record(row)
         key = keys.closed_order(partition, _field(record))
-        writer.add("SET", key, codec.encode(record), "EX", CLOSED_SECONDS)
+        writer.add("SET", key, codec.encode(record), "EX", kept.closed_seconds)
         count += 1
     of_order = or_(
         trades.c.maker_order_id == table.c.order_id, trades.c.taker_order_id == table.c.order_id
     )
     query = select(trades, table).join(table, of_order).where(*recently)
-    _restore_fills(connection, writer, partition, query, CLOSED_SECONDS)
+    _restore_fills(connection, writer, partition, query, kept.closed_seconds)
     return count
 
 
