@@ -4,6 +4,8 @@ This is the composition root. It may import everything, and the functions in ``e
 do so in their bodies, so that a command loads only what it uses.
 """
 
+from collections.abc import Callable
+
 import typer
 
 from exchange.commands import judge, repair, run, watch
@@ -15,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-GROUPS = {
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Run": {"up": run.up, "run": run.run, "migrate": run.migrate, "demo": run.demo},
     "Watch": {"status": watch.status, "listen": watch.listen},
     "Judge": {

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from exchange.local.health import OK, ask
+from exchange.local.health import HEALTH_SUFFIX, OK, ask
 from exchange.local.installation import Addresses
 from protocol import keys
 from protocol.partitions import all_partitions, partition_name
@@ -125,7 +125,7 @@ def _members(channel: Channel, health_sockets: str) -> list[dict[str, Any]]:
 def _health(member: Member, health_sockets: str) -> str:
     """``ready``, ``not ready``, ``no answer``, or ``unknown`` where it cannot be asked."""
     address: str | tuple[str, int]
-    path = Path(health_sockets) / f"{member.instance}.health"
+    path = Path(health_sockets) / f"{member.instance}{HEALTH_SUFFIX}"
     is_here = member.host == socket.gethostname()
     if health_sockets and is_here and path.exists():
         address = str(path)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -13,8 +14,9 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from exchange.local.health import HEALTH_SUFFIX, HealthWatch
 from exchange.local.installation import Addresses, Installation
-from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
+from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis, socket_dir
 from exchange.local.supervisor import Child, Supervisor
 from runtime.process.errors import ExchangeError
 from runtime.process.settings import Settings, load
@@ -54,6 +56,7 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
         redis_url=redis_url,
         database_url=database_url,
         admin_key=settings.admin_key or installation.admin_key(),
+        health_sockets=str(socket_dir(installation.data)),
     )
     supervisor = Supervisor(servers)
     _stop_on_signals()
@@ -61,10 +64,11 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
         with console.status("starting Redis and PostgreSQL"):
             for server in servers:
                 server.start()
-        environment |= _variables(addresses)
+        environment |= _variables(addresses, host, port)
         with console.status("bringing the database to the newest schema"):
             _migrate(environment)
-        _add_children(supervisor, installation, environment, matchers, ingress, host, port)
+        names = _names(matchers, ingress)
+        _add_children(supervisor, installation, addresses, environment, names)
         with console.status("waiting until orders can be taken"):
             _wait_until_ready(supervisor, addresses.url, console)
         installation.publish(addresses)
@@ -79,6 +83,8 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
         installation.withdraw()
         with console.status("stopping"):
             supervisor.stop()
+        for left_behind in Path(addresses.health_sockets).glob(f"*{HEALTH_SUFFIX}"):
+            left_behind.unlink(missing_ok=True)
     console.print("stopped; the data stay in", installation.data)
 
 
@@ -99,12 +105,14 @@ def _stop_on_signals() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def _variables(addresses: Addresses) -> dict[str, str]:
+def _variables(addresses: Addresses, host: str, port: int) -> dict[str, str]:
     """What tells the workers, which are processes of their own, where everything is."""
     return {
         "EXCHANGE_REDIS_URL": addresses.redis_url,
         "EXCHANGE_DATABASE_URL": addresses.database_url,
         "EXCHANGE_ADMIN_KEY": addresses.admin_key,
+        "EXCHANGE_HOST": host,
+        "EXCHANGE_PORT": str(port),
     }
 
 
@@ -120,34 +128,29 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "exchange", *arguments]
 
 
+def _names(matchers: int, ingress: int) -> list[tuple[str, str]]:
+    """Kind and name of every worker, in the order of their start."""
+    counts = {"matcher": matchers, "persister": 1, "notifier": 1, "http": ingress}
+    return [(k, f"{k}-{number}") for k, count in counts.items() for number in range(1, count + 1)]
+
+
 def _add_children(
     supervisor: Supervisor,
     installation: Installation,
-    environment: dict[str, str],
-    matchers: int,
-    ingress: int,
-    host: str,
-    port: int,
+    addresses: Addresses,
+    environment: Mapping[str, str],
+    names: list[tuple[str, str]],
 ) -> None:
-    kinds = [
-        *[("matcher", number) for number in range(1, matchers + 1)],
-        ("persister", 1),
-        ("notifier", 1),
-        *[("http", number) for number in range(1, ingress + 1)],
-    ]
-    for kind, number in kinds:
-        name = f"{kind}-{number}"
+    for kind, name in names:
+        health_socket = str(Path(addresses.health_sockets) / f"{name}{HEALTH_SUFFIX}")
+        own = {"EXCHANGE_INSTANCE": name, "EXCHANGE_HEALTH_SOCKET": health_socket}
         supervisor.add(
             Child(
                 name,
                 _command("run", kind),
-                {
-                    **environment,
-                    "EXCHANGE_INSTANCE": name,
-                    "EXCHANGE_HOST": host,
-                    "EXCHANGE_PORT": str(port),
-                },
+                {**environment, **own},
                 installation.logs / f"{name}.log",
+                HealthWatch(health_socket, any_answer=kind == "http"),
             )
         )
 

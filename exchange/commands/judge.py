@@ -96,15 +96,14 @@ def simulate(
     Orders are sent on a schedule, whether or not earlier ones were answered. It reports latency
     and throughput and then reads every order back. The exit code is 1 when a check failed.
     """
-    from simulator.errors import SimulationFailed
-    from simulator.target import Target
-
     from exchange.local.addresses import find_exchange
+    from simulator.errors import SimulationFailed
     from simulator.simulate import simulate as drive
+    from simulator.target import Target
 
     def produce(console: Console) -> dict[str, Any]:
         given = {"url": url, "admin_key": admin_key, "database_url": database_url}
-        found = find_exchange(data, "url", "admin_key", **given)
+        found = find_exchange(data, "url", "admin_key", given=given)
         return drive(
             console,
             Target(found.url, found.admin_key, found.database_url),
@@ -141,9 +140,8 @@ def compare(
     It reports capacity, latency, cost, and how many acknowledged orders each loses when it is
     killed. It starts everything itself, on one PostgreSQL of its own.
     """
-    from simulator.errors import SimulationFailed
-
     from simulator.baselines.compare import compare as judge_all
+    from simulator.errors import SimulationFailed
 
     def produce(console: Console) -> dict[str, Any]:
         return judge_all(
@@ -187,18 +185,17 @@ def replay_recording(
     """
     if lobster is None and b3 is None:
         raise typer.BadParameter("give --lobster MESSAGES ORDERBOOK, or --b3 ORDERS, or both")
-    from simulator.errors import SimulationFailed
-    from simulator.target import Target
-
     from exchange.engine_venue import EngineVenue
     from exchange.local.addresses import find_exchange
+    from simulator.errors import SimulationFailed
     from simulator.recorded.replay import replay_recording as replay
     from simulator.recorded.venue import http_venues
+    from simulator.target import Target
 
     def produce(console: Console) -> dict[str, Any]:
         if engine:
             return replay(console, EngineVenue, lobster=lobster, b3=b3, limit=messages)
-        found = find_exchange(data, "url", "admin_key", url=url, admin_key=admin_key)
+        found = find_exchange(data, "url", "admin_key", given={"url": url, "admin_key": admin_key})
         limit = messages or HTTP_MESSAGES
         with http_venues(Target(found.url, found.admin_key)) as venues:
             return replay(console, venues, lobster=lobster, b3=b3, limit=limit)

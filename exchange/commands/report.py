@@ -22,9 +22,10 @@ def report(
     :class:`ExchangeError` or one of ``expected`` is a line on stderr, ``{"passed": false,
     "error": ...}`` and exit code 1.
     """
+    failures: tuple[type[Exception], ...] = (ExchangeError, *expected)
     try:
         result = produce(Console(stderr=as_json))
-    except (ExchangeError, *expected) as error:
+    except failures as error:
         complain(str(error))
         result = {"passed": False, "error": str(error)}
     if as_json:

@@ -109,14 +109,13 @@ def demo(
 
     It prints trades, a book and the balances. The exit code is 1 when the balances do not sum to 0.
     """
+    from exchange.local.addresses import find_exchange
+    from simulator.demo import demo as send
     from simulator.errors import SimulationFailed
     from simulator.target import Target
 
-    from exchange.local.addresses import find_exchange
-    from simulator.demo import demo as send
-
     def produce(console: Console) -> dict[str, Any]:
-        found = find_exchange(data, "url", "admin_key", url=url, admin_key=admin_key)
+        found = find_exchange(data, "url", "admin_key", given={"url": url, "admin_key": admin_key})
         return send(console, Target(found.url, found.admin_key), orders=orders, seed=seed)
 
     report(as_json, produce, SimulationFailed)

@@ -22,9 +22,9 @@ class NoExchange(ExchangeError):
 def find_exchange(
     data: Path | None,
     *needed: str,
+    given: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     default_data: Path = DEFAULT_DATA,
-    **given: str,
 ) -> Addresses:
     """Where the exchange can be reached, with at least the addresses that are ``needed`` (names
     of the fields of :class:`Addresses`); the others are empty when nobody knows them.
@@ -36,7 +36,7 @@ def find_exchange(
 
     Raises :class:`NoExchange`.
     """
-    known = {name: value for name, value in given.items() if value}
+    known = {name: value for name, value in (given or {}).items() if value}
     if data is not None:
         return _complete(_running(data), known)
     environment = os.environ if environment is None else environment
@@ -76,8 +76,8 @@ def _what_to_do(missing: list[str], known: Mapping[str, str], default_data: Path
             " `exchange up`, or name the directory of a running one with --data"
         )
     return (
-        f"set {unset} too: the other options and EXCHANGE_* variables name an exchange that is"
-        f" not the one in {where}"
+        f"{unset} {_is(missing)} not set, and cannot be found either: the exchange that the options"
+        f" and EXCHANGE_* variables name does not run in {where}"
     )
 
 

@@ -10,6 +10,7 @@ HUNG_SECONDS = 10.0
 START_SECONDS_MAX = 60.0
 OK = 200
 NOT_LIVE_MAX = 2
+HEALTH_SUFFIX = ".health"  # <worker>.health is the name of a worker's socket.
 
 Address = str | tuple[str, int]
 """The path of a Unix socket, or host and port."""
@@ -56,7 +57,9 @@ class HealthWatch:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.begin()
+        self._has_answered = False
+        self._silent_seconds = 0.0
+        self._not_live = 0
 
     def begin(self) -> None:
         """The worker was started just now; what is known about its earlier life is void."""
@@ -85,19 +88,22 @@ class HealthWatch:
             return ""
 
     def _run(self) -> None:
+        noted = time.monotonic()
         while not self._stop.is_set():
             life, began = self._life, time.monotonic()
             status = ask(self._socket_path, "/health/live", ANSWER_SECONDS_MAX)
+            before, noted = noted, time.monotonic()
+            self._note(life, status, noted - before)
             self._stop.wait(max(0.0, began + ASK_SECONDS - time.monotonic()))
-            self._note(life, status, time.monotonic() - began)
 
     def _note(self, life: int, status: int | None, seconds: float) -> None:
+        """``seconds`` have passed since the note before."""
         with self._lock:
             if life != self._life:
                 return  # The answer, or its absence, belongs to the process before.
             if status is None:
-                # Not more than one question can take: while this process itself was stopped,
-                # the clock went on and nobody was asked.
+                # Not more than one question takes: while this process itself was stopped, the
+                # clock went on and nobody was asked.
                 self._silent_seconds += min(seconds, ANSWER_SECONDS_MAX + ASK_SECONDS)
                 return
             self._has_answered = True

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -20,6 +21,7 @@ from runtime.http.guard import GuardedProtocol
 from runtime.http.service import Service
 from runtime.process import logs
 from runtime.process.errors import SettingsError
+from runtime.process.health import listen_unix
 from runtime.process.settings import Settings, load
 from runtime.process.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
 from runtime.redis.channel import Channel, RedisError
@@ -55,6 +57,10 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     try:
         # Before uvicorn, which would make a refusal an ordinary failure.
         genesis = found_or_join(founding, settings)
+        listeners = [listen(settings.host, settings.port)]
+        if settings.health_socket:
+            # The same event loop answers on it, so that a loop that hangs is seen to hang.
+            listeners.append(listen_unix(settings.health_socket))
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
@@ -80,17 +86,18 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         limit_concurrency=CONNECTIONS_MAX,
     )
     server = uvicorn.Server(config)
-    listener = listen(settings.host, settings.port)
     stop = threading.Event()
     heart = threading.Thread(target=_beat, args=(settings, stop), daemon=True)
     heart.start()
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
         stop.set()
         heart.join()
+        if settings.health_socket:
+            Path(settings.health_socket).unlink(missing_ok=True)
     if failures:
         return exit_code(failures[0])
     return EXIT_OK if server.started else EXIT_FAILED

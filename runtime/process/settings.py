@@ -1,5 +1,6 @@
 """Settings: one frozen object per process, read once. The only reader of the environment
-but for ``runtime.process.failpoints``, which a test sets and nobody configures.
+but for the commands in ``exchange``, which ask what is set before they run anything, and for
+``runtime.process.failpoints``, which a test sets and nobody configures.
 
 A field ``redis_url`` of :class:`Settings` comes from ``EXCHANGE_REDIS_URL``; a field ``linger_ms``
 that a process adds comes from ``EXCHANGE_<PROCESS>_LINGER_MS``, and an unknown variable under that
@@ -37,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8000
     health_port: Port | None = None
     """Where a worker without HTTP of its own serves /health and /metrics; unset: nowhere."""
+    health_socket: str = ""
+    """Path of a Unix socket on which every process serves /health as well, for the supervisor on
+    this machine; at most 107 bytes. Empty: none."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     unsafe_redis: bool = False
     """Go on although Redis may lose acknowledged orders. For experiments, never for orders."""

@@ -70,23 +70,20 @@ def run(create: Callable[[], Worker], settings: Settings) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     health = Health()
-    server = serve_health(settings.health_port, health, settings.host)
     try:
-        worker = create()
-        worker.open()
-        tune_garbage_collection()
-        health.ready = True
-        log.info("worker started", extra={"instance": settings.instance})
-        while not stopping:
-            worker.step()
-            health.beat()
-        worker.close()
+        with serve_health(settings, health):
+            worker = create()
+            worker.open()
+            tune_garbage_collection()
+            health.ready = True
+            log.info("worker started", extra={"instance": settings.instance})
+            while not stopping:
+                worker.step()
+                health.beat()
+            health.ready = False
+            worker.close()
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
-    finally:
-        health.ready = False
-        if server is not None:
-            server.shutdown()
     log.info("worker stopped", extra={"instance": settings.instance})
     return EXIT_OK
 
