@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from protocol import codec, keys
 from protocol.registry import (
     BrokerRegistered,
     EndpointAdded,
@@ -24,7 +23,7 @@ from runtime.http.context import ADMIN_ONLY, Context
 from runtime.http.keyring import new_api_key
 from runtime.http.problems import FieldError, Problem
 from runtime.redis.channel import AsyncChannel, NotConnected, RedisError
-from runtime.redis.functions.library import call
+from runtime.redis.functions.register import register
 
 WEBHOOK_SECRET_BYTES = 32
 
@@ -52,9 +51,9 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
     router = APIRouter(tags=["brokers"])
 
     async def write(events: list[RegistryEvent]) -> None:
-        entry = codec.encode(RegistryEntry(events))
+        entry = RegistryEntry(events)
         try:
-            await channel.execute(*call("register", [keys.REGISTRY], [entry]))
+            await context.call(channel, lambda genesis: register(genesis.history_id, entry))
         except NotConnected:
             raise
         except RedisError as error:
@@ -73,7 +72,7 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
         response_model_exclude_none=True,
         openapi_extra=ADMIN_ONLY,
     )
-    async def register(body: RegisterBody, request: Request) -> Registered:
+    async def register_broker(body: RegisterBody, request: Request) -> Registered:
         """Register a broker (admin key). Both secrets are shown this once."""
         context.require_admin(request)
         broker_id = str(uuid.uuid4())

@@ -23,7 +23,7 @@ from runtime.http.orders import (
 )
 from runtime.http.problems import Problem
 from runtime.redis.channel import AsyncChannel
-from runtime.redis.order_log import AppendRequest, Urgency
+from runtime.redis.functions.append import AppendRequest, Urgency
 
 _REUSED = "idempotency_key_reused"
 
@@ -64,14 +64,14 @@ class OrderRoutes:
         if instrument is None:
             instrument = await list_symbol(context, self._channel, symbol)
         command = codec.encode(order)
-        entry = AppendRequest(symbol, command)
+        request = AppendRequest(symbol, command)
         if order.client_order_id:
             field = keys.client_field(instrument.number, broker.broker_id, order.client_order_id)
-            entry = entry._replace(client=field, digest=digest(symbol, command))
-        place = await self._appender.append(instrument.partition, entry)
+            request = request._replace(client=field, digest=digest(symbol, command))
+        place = await self._appender.append(instrument, request)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
         if place.repeated:
-            return await self._repeat(order_id, place.digest == entry.digest, idempotency_key)
+            return await self._repeat(order_id, place.digest == request.digest, idempotency_key)
         body = accepted(symbol, order, order_id, place.time_ms)
         return Answer(201, body, ((b"location", b"/orders/" + order_id.encode()),))
 
@@ -107,8 +107,8 @@ class OrderRoutes:
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_cancel()
         command = codec.encode(CancelOrder(order.sequence))
-        entry = AppendRequest(order.symbol, command, Urgency.CANCEL)
-        place = await self._appender.append(instrument.partition, entry)
+        request = AppendRequest(order.symbol, command, Urgency.CANCEL)
+        place = await self._appender.append(instrument, request)
         if await self._decided(instrument, place.sequence):
             return Answer(204)
         return _in_the_log(order, "cancel")
@@ -122,8 +122,8 @@ class OrderRoutes:
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_order()
-        entry = AppendRequest(order.symbol, codec.encode(command))
-        place = await self._appender.append(instrument.partition, entry)
+        request = AppendRequest(order.symbol, codec.encode(command))
+        place = await self._appender.append(instrument, request)
         if not await self._decided(instrument, place.sequence):
             return _in_the_log(order, "amendment")
         found = await find_order(self._context, order.order_id)

@@ -18,7 +18,7 @@ from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
 from runtime.process.settings import load
 from runtime.redis.channel import AsyncChannel
-from runtime.redis.order_log import Limits
+from runtime.redis.functions.append import Limits
 
 
 def create(context: Context) -> Service:
@@ -29,16 +29,16 @@ def create(context: Context) -> Service:
         settings.redis_url,
         f"log-{settings.instance}",
         settings.waiting_max,
+        context,
         Limits(
-            settings.backlog_max,
-            settings.unstored_max,
-            settings.client_ids_max,
-            settings.client_ids_hours * 3_600_000,
+            backlog=settings.backlog_max,
+            unstored=settings.unstored_max,
+            records=settings.client_ids_max,
+            record_ms=settings.client_ids_hours * 3_600_000,
         ),
-        context.verify_history,
     )
     channel = AsyncChannel(
-        settings.redis_url, f"registrar-{settings.instance}", on_connect=context.verify_history
+        settings.redis_url, f"registrar-{settings.instance}", on_connect=context.follow_history
     )
     gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
     pressure = Pressure(gauge)

@@ -1,22 +1,12 @@
 """Units and their bounds.
 
 Prices and cash are integers in cents of BRL, quantities are whole shares, times are integers in
-milliseconds since the Unix epoch, UTC. There are no floats anywhere between the HTTP body and
-PostgreSQL.
+milliseconds since the Unix epoch, UTC: the name of a value says which one it is. There are no
+floats anywhere between the HTTP body and PostgreSQL.
 """
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NewType
-
-Price = NewType("Price", int)
-"""Cents per share, 1 to ``PRICE_MAX``."""
-Quantity = NewType("Quantity", int)
-"""Shares, 1 to ``QUANTITY_MAX``."""
-Cash = NewType("Cash", int)
-"""Cents, of either sign."""
-Milliseconds = NewType("Milliseconds", int)
-"""Since 1970-01-01T00:00:00Z."""
 
 PRICE_MAX = 10**9
 QUANTITY_MAX = 10**6
@@ -47,3 +37,8 @@ def _second(seconds: int) -> str:
 def milliseconds(moment: datetime) -> int:
     """The instant of an aware ``moment``, rounded down; exact, without a float on the way."""
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def timestamp(time_ms: int) -> datetime:
+    """The instant as PostgreSQL stores it; exact, without a float on the way."""
+    return _EPOCH + timedelta(milliseconds=time_ms)

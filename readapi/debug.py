@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from protocol import keys
+from protocol.commits import Position
 from protocol.partitions import all_partitions
 from runtime.http.context import ADMIN_ONLY, Context
 
@@ -28,7 +29,7 @@ def debug_router(context: Context) -> APIRouter:
         count = 0
         for values in replies:
             assert isinstance(values, list)
-            count += sum(int(value.split(b":")[1]) for value in values)
+            count += sum(Position.parse(value).trade_number for value in values)
         return TradeCount(trade_count=count)
 
     return router

@@ -14,6 +14,8 @@ from protocol.units import format_time
 from runtime.http.context import Context
 from runtime.http.endpoints import Call
 from runtime.http.problems import Problem
+from runtime.redis.functions.append import LogPlace
+from runtime.redis.order_log import LogEntry, RawEntry, log_entries
 
 CLIENT_ID_PARAMETERS: list[dict[str, Any]] = [
     {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -53,7 +55,8 @@ async def find_order(context: Context, order_id: str) -> FoundOrder | None:
         order = codec.decode_order(stored)
         found = FoundOrder(order, _fills_of(order, cast("list[bytes]", fills)))
     elif entries:
-        pending = _pending(instrument, place, cast("list[tuple[bytes, list[bytes]]]", entries))
+        (entry,) = log_entries(cast("list[RawEntry]", entries))
+        pending = _pending(instrument, place, entry)
         if pending is None:
             return None
         found = FoundOrder(pending, [])
@@ -86,11 +89,10 @@ async def client_order(
         instrument = context.directory.instruments.get(symbol)
     if instrument is None:
         return None
-    record = await client_record(context, instrument, broker_id, client_order_id)
+    place = await client_record(context, instrument, broker_id, client_order_id)
     order_id: str | None
-    if record is not None:
-        sequence, time_ms, _ = record.split(":")
-        order_id = ids.encode(int(time_ms), instrument.number, int(sequence))
+    if place is not None:
+        order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
     else:
         order_id = await context.archive.order_id_of(broker_id, symbol, client_order_id)
     found = await find_order(context, order_id or client_order_id)
@@ -101,14 +103,15 @@ async def client_order(
 
 async def client_record(
     context: Context, instrument: Instrument, broker_id: str, client_order_id: str
-) -> str | None:
-    """``sequence:time:digest`` of the order that had this client order id, while it is kept."""
+) -> LogPlace | None:
+    """Where the order with this client order id is in the log, while that is remembered."""
     field = keys.client_field(instrument.number, broker_id, client_order_id)
     partition = instrument.partition
     records = await context.read(
         ("HGET", keys.clients(partition), field), ("HGET", keys.clients_before(partition), field)
     )
-    return next((cast("bytes", r).decode() for r in records if r is not None), None)
+    found = [LogPlace.parse_record(cast("bytes", r)) for r in records if r is not None]
+    return found[0] if found else None
 
 
 async def own_client_order(context: Context, call: Call) -> FoundOrder:
@@ -134,23 +137,19 @@ def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
     return fills
 
 
-def _pending(
-    instrument: Instrument, place: ids.DecodedId, entries: list[tuple[bytes, list[bytes]]]
-) -> OrderRecord | None:
+def _pending(instrument: Instrument, place: ids.DecodedId, entry: LogEntry) -> OrderRecord | None:
     """The order as its log entry tells it, before a matcher has seen it."""
-    fields = entries[0][1]
     try:
-        command = codec.decode_command(fields[3])
+        command = codec.decode_command(entry.command)
     except codec.DecodeError:
         return None  # A poison entry is no order.
     if not isinstance(command, PlaceOrder):
         return None
-    time_ms = int(fields[1])
     return OrderRecord(
         symbol=instrument.symbol,
         instrument_number=instrument.number,
         sequence=place.sequence,
-        created_ms=time_ms,
+        created_ms=entry.time_ms,
         broker_id=command.broker_id,
         document_number=command.document_number,
         side=command.side,
@@ -162,7 +161,7 @@ def _pending(
         state=OrderState.PENDING,
         reason=StateReason.NONE,
         valid_until_ms=command.valid_until_ms,
-        updated_ms=time_ms,
+        updated_ms=entry.time_ms,
         version=0,
         client_order_id=command.client_order_id,
     )
