@@ -11,6 +11,7 @@ from rich.table import Table
 from exchange.local.installation import DEFAULT_DATA, Installation
 from exchange.options import DATA
 from exchange.plugins import load_plugin, plugins
+from protocol.version import VERSION
 
 app = typer.Typer(
     help="A mini stock exchange on Redis streams.",
@@ -18,6 +19,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mini-exchange {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
 
 
 @app.command()
