@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from protocol.version import VERSION
 from runtime.http import metrics
 from runtime.http.admission import Admission
 from runtime.http.coalescer import Overloaded
@@ -68,7 +69,7 @@ def create_app(
     # Its /docs brings its own script and style, for networks that reach no CDN.
     api = FastAPIOffline(
         title="mini exchange",
-        version="0.1.0",
+        version=VERSION,
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,

@@ -20,7 +20,7 @@ def bad_receivers(seed: int, budget: Budget) -> Row:
         pause(15)
 
     with Fleet() as fleet:
-        with Receiver(hang) as hanging:  # type: ignore[arg-type]
+        with Receiver(hang) as hanging:
             for n in range(3):
                 fleet.register(f"hanging {n}", hanging.url)
             with trading(fleet, seed) as load:

@@ -9,6 +9,7 @@ import random
 import statistics
 import sys
 import time
+from functools import partial
 
 import httpx
 from sqlalchemy import create_engine
@@ -20,7 +21,7 @@ from protocol.commands import CancelOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
 from runtime.postgres.tables import sqlalchemy_url
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, RedisCommand
 from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
 from tests.faults.fleet import Fleet, pause
 from tests.support.eventually import eventually
@@ -76,7 +77,7 @@ class Feeder:
         return sum(replies[::2]) - sum(replies[1::2])
 
     def unstored(self) -> int:
-        commands = []
+        commands: list[RedisCommand] = []
         for partition in range(PARTITIONS):
             commands.append(("HGET", keys.batch(partition), "number"))
             commands.append(("GET", keys.stored(partition)))
@@ -167,20 +168,24 @@ def takeover(kills: int) -> None:
             fleet.remove(victim)
             took.append(probe(fleet, feeder, symbol))
             fleet.start(victim)
-            eventually(lambda v=victim: _owned(feeder.channel, v) >= 8, 60, "a fair share")
+            eventually(partial(_has_a_fair_share, feeder.channel, victim), 60, "a fair share")
         for number in range(kills):
             victim = f"matcher-{1 + number % 2}"
             symbol = _symbol_of(feeder, victim)
             fleet.kill(victim)
             again.append(probe(fleet, feeder, symbol))
             pause(1)
-            eventually(lambda v=victim: _owned(feeder.channel, v) >= 8, 60, "a fair share")
+            eventually(partial(_has_a_fair_share, feeder.channel, victim), 60, "a fair share")
         for what, seconds in (("taken over by the other", took), ("started again", again)):
             say(
                 f"kill -9 of a matcher, {what}, {kills} times: median"
                 f" {statistics.median(seconds):.2f} s, worst {max(seconds):.2f} s"
             )
         feeder.channel.close()
+
+
+def _has_a_fair_share(channel: Channel, name: str) -> bool:
+    return _owned(channel, name) >= 8
 
 
 def _owned(channel: Channel, name: str) -> int:

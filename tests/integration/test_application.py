@@ -34,8 +34,12 @@ def dying_redis(short_dir: Path) -> Iterator[EmbeddedRedis]:
     server.kill()
 
 
+def fail(error: Exception) -> None:
+    pytest.fail(repr(error))
+
+
 async def ask_all(application: Application, server: EmbeddedRedis) -> dict[str, httpx.Response]:
-    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(application)
     async with (
         application.api.router.lifespan_context(application.api),
         httpx.AsyncClient(transport=transport, base_url="http://x") as client,
@@ -66,7 +70,7 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
     channel = Channel(dying_redis.url, "tests")
     genesis = found_or_join(channel, settings)
     channel.close()
-    application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
     answers = asyncio.run(ask_all(application, dying_redis))
     for what, answer in answers.items():
         assert answer.status_code == 503, f"{what}: {answer.text}"
@@ -83,10 +87,10 @@ def test_a_busy_process_refuses_but_tells_that_it_lives(
     monkeypatch.setattr("runtime.http.admission.STANDING_MAX", 0)
     settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
     genesis = found_or_join(channel, settings)
-    application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
 
     async def ask() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(application)
         async with (
             application.api.router.lifespan_context(application.api),
             httpx.AsyncClient(transport=transport, base_url="http://x") as client,

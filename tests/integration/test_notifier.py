@@ -4,6 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -67,7 +68,7 @@ class Desk:
     def trade(self, count: int = 1) -> None:
         for _ in range(count):
             last = append(self.channel, self.petr, ask(1000, 10), bid(1000, 10))[-1].sequence
-            eventually(lambda n=last: self._matched(n))
+            eventually(partial(self._matched, last))
 
     def _matched(self, sequence: int) -> bool:
         self.matcher.step()

@@ -60,8 +60,8 @@ def test_settings_that_make_no_sense_are_refused(environment: dict[str, str]) ->
 
 def directory_with(key: str) -> Directory:
     directory = Directory()
-    events = [BrokerRegistered("b", "Alice", 1), KeyIssued("b", hash_key(key))]
-    directory.apply(1, RegistryEntry(events))
+    events = RegistryEntry([BrokerRegistered("b", "Alice", 1), KeyIssued("b", hash_key(key))])
+    directory.apply(1, events)
     return directory
 
 
