@@ -8,7 +8,7 @@ import pytest
 from tests.support.running import RunningExchange
 from tests.support.shell_walk import ROOT, execute, masked, steps
 
-PAGES = ("docs/tutorial/first-trade.md",)
+PAGES = ("README.md", "docs/tutorial/first-trade.md")
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def blocks() -> dict[str, str]:
     field = keys.order_field(INSTRUMENT, 2)
     return {
         "json body": BID_BODY,
-        "python command": _shown(bid),
+        "text command": _shown(bid),
         "text bytes": f"{_array(payload)}\n{len(payload)} bytes: {_hex(payload)}",
         "text log": _table(
             ("stream", keys.orders(PARTITION, symbol)),
@@ -80,8 +80,8 @@ def blocks() -> dict[str, str]:
             ("bell", f"{keys.bell(PARTITION)}  s={symbol}"),
         ),
         "json answer": _json(accepted(symbol, bid, order_id, BID_MS)),
-        "python events": "\n".join(_shown(event) for event in events),
-        "python record": _shown(bought),
+        "text events": "\n".join(_shown(event) for event in events),
+        "text record": _shown(bought),
         "text commit": _table(
             (f"SET {keys.closed_order(PARTITION, field)}", "the record of the bid, as bytes"),
             (f"HSET {keys.open_orders(PARTITION)}", f"{INSTRUMENT}:1 → the record of the ask"),
