@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-SOURCE = re.compile(r"`([a-z_]+(?:/[a-z_0-9]+)+\.(?:py|lua|toml|yml|conf)|[a-z_/]+/)`")
+SOURCE = re.compile(r"`([a-z_]+(?:/[a-z_0-9]+)+\.(?:py|lua|toml|yml|conf|md)|[a-z_/]+/)`")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 
 
