@@ -53,8 +53,13 @@ def blocks() -> dict[str, str]:
     events = engine.apply(market, 2, BID_MS, codec.decode_command(payload))
     (trade,) = [event for event in events if isinstance(event, Trade)]
     records = [order.record(symbol, INSTRUMENT) for order in market.changed.values()]
-    (bought,) = [record for record in records if record.sequence == 2]
-    fill = FillRecord(trade.trade_number, trade.price, trade.quantity, SELLER, BID_MS)
+    offered, bought = sorted(records, key=lambda record: record.sequence)
+    fills = {
+        keys.order_field(INSTRUMENT, sequence): FillRecord(
+            trade.trade_number, trade.price, trade.quantity, counterparty, BID_MS
+        )
+        for sequence, counterparty in ((1, BUYER), (2, SELLER))
+    }
     snapshot = market.view.refresh(market.sequence)
     assert snapshot is not None
 
@@ -83,9 +88,18 @@ def blocks() -> dict[str, str]:
         "text events": "\n".join(_shown(event) for event in events),
         "text record": _shown(bought),
         "text commit": _table(
-            (f"SET {keys.closed_order(PARTITION, field)}", "the record of the bid, as bytes"),
-            (f"HSET {keys.open_orders(PARTITION)}", f"{INSTRUMENT}:1 → the record of the ask"),
-            (f"RPUSH {keys.fills(PARTITION, field)}", _array(codec.encode(fill))),
+            (
+                f"SET {keys.closed_order(PARTITION, field)}",
+                f"the record, {len(codec.encode(bought))} bytes",
+            ),
+            (
+                f"HSET {keys.open_orders(PARTITION)}",
+                f"{INSTRUMENT}:1 → the record, {len(codec.encode(offered))} bytes",
+            ),
+            *[
+                (f"RPUSH {keys.fills(PARTITION, order)}", _array(codec.encode(fill)))
+                for order, fill in fills.items()
+            ],
             (f"HSET {keys.positions(PARTITION)}", f"{symbol} → 2:{market.trade_number}"),
             (f"HSET {keys.books(PARTITION)}", f"{symbol} → {snapshot.decode()}"),
             (f"RPUSH {keys.prices(PARTITION, symbol)}", f"{trade.price}"),
