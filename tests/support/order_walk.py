@@ -63,9 +63,10 @@ def blocks() -> dict[str, str]:
     snapshot = market.view.refresh(market.sequence)
     assert snapshot is not None
 
+    balances = dict(sorted(engine.balances.items()))
     entry = BatchEntry(symbol, INSTRUMENT, 2, BID_MS, payload, events)
     encoded = [codec.encode(record) for record in records]
-    batch = Batch(2, PARTITION, [entry], encoded, dict(engine.balances))
+    batch = Batch(2, PARTITION, [entry], encoded, balances)
     batch_payload = codec.encode(batch)
     batch_hash = chain_hash(first_hash, batch_payload)
     rows = Rows()
@@ -105,7 +106,7 @@ def blocks() -> dict[str, str]:
             (f"RPUSH {keys.prices(PARTITION, symbol)}", f"{trade.price}"),
             *[
                 (f"HSET {keys.balances(PARTITION)}", f"{broker[:8]}… → {cash}")
-                for broker, cash in engine.balances.items()
+                for broker, cash in balances.items()
             ],
             (f"XADD {keys.events(PARTITION)} 2-0", f"h={batch_hash[:8]}…  b=the batch"),
             (f"HSET {keys.batch(PARTITION)}", f"number → 2, hash → {batch_hash[:8]}…"),
