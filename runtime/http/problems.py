@@ -3,10 +3,21 @@
 ``CODES`` is the one registry; the page docs/errors.md lists it and a test holds the two together.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from runtime.http.coalescer import Overloaded
+from runtime.process.errors import ExchangeError
+from runtime.redis.channel import RedisError
+
+log = logging.getLogger(__name__)
 
 CONTENT_TYPE = b"application/problem+json"
 
@@ -100,4 +111,67 @@ def unauthorized(what: str) -> Problem:
         "unauthorized",
         f"send Authorization: Bearer <{what}>",
         headers=((b"www-authenticate", b"Bearer"),),
+    )
+
+
+def as_problem(error: Exception) -> Problem:
+    """The answer to whatever a handler raised. What nobody foresaw is logged with its stack."""
+    match error:
+        case Problem():
+            return error
+        case Overloaded():
+            return Problem("overloaded", "nothing was taken; send it again after Retry-After")
+        case RedisError() | ExchangeError():
+            log.warning("redis failed", extra={"error": str(error)})
+            return Problem("unavailable", "Redis cannot be used now; try again after Retry-After")
+        case _:
+            log.error("request failed", exc_info=error)
+            return Problem("internal_error", "the failure was logged under this request_id")
+
+
+def handle_problems(api: FastAPI) -> None:
+    """Answer with a problem whatever goes wrong within FastAPI."""
+    api.add_exception_handler(HTTPException, _http_exception)
+    api.add_exception_handler(RequestValidationError, _validation_error)
+    for kind in (Problem, Overloaded, RedisError, ExchangeError, Exception):
+        api.add_exception_handler(kind, _problem)
+
+
+def _as_response(request: Request, problem: Problem) -> Response:
+    body = problem.body(request.url.path, request.scope["state"]["request_id"])
+    headers = {name.decode(): value.decode() for name, value in problem.headers}
+    return Response(body, problem.status, headers, CONTENT_TYPE.decode())
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    return _as_response(request, as_problem(error))
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "").encode()
+        problem = Problem(
+            "method_not_allowed", "see Allow for what is", headers=((b"allow", allow),)
+        )
+    else:
+        problem = Problem("not_found", "there is nothing here; see /docs")
+    return _as_response(request, problem)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = tuple(
+        FieldError("#/" + "/".join(str(p) for p in e["loc"][1:]), _field_code(e["type"]), e["msg"])
+        for e in error.errors()
+    )
+    first = errors[0]
+    if any(e["type"] == "json_invalid" for e in error.errors()):
+        return _as_response(request, Problem("malformed_json", first.detail))
+    return _as_response(request, Problem(first.code, f"{first.pointer}: {first.detail}", errors))
+
+
+def _field_code(kind: str) -> str:
+    return {"missing": "missing_field", "extra_forbidden": "unknown_field"}.get(
+        kind, "invalid_field"
     )

@@ -14,8 +14,8 @@ import msgspec
 import uvicorn
 
 from protocol import keys
-from runtime.http.asgi import create_app
 from runtime.http.context import Context
+from runtime.http.factory import create_app
 from runtime.http.guard import GuardedProtocol
 from runtime.http.service import Service
 from runtime.process import logs

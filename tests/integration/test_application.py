@@ -12,7 +12,8 @@ from ingress.service import create as create_ingress
 from protocol import codec, keys
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
-from runtime.http.asgi import Application, create_app
+from runtime.http.asgi import Application
+from runtime.http.factory import create_app
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
 from runtime.redis.functions.library import call, ensure_loaded
