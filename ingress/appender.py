@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+from ingress.refusals import LOG_FULL, not_taken, outcome_unknown
 from runtime.http.coalescer import Coalescer
-from runtime.http.problems import Problem
 from runtime.process.errors import ExchangeError
 from runtime.redis.channel import (
     AsyncChannel,
@@ -44,7 +44,7 @@ class Appender:
     async def append(self, partition: int, entry: AppendRequest) -> LogPlace:
         """Append one command; returns once it is on disk, or where its first sending was taken.
 
-        Raises a 503 :class:`Problem`: ``overloaded`` or ``unavailable`` when it was not taken,
+        Raises a 503 problem: ``overloaded`` or ``unavailable`` when it was not taken,
         ``outcome_unknown`` when nobody can tell.
         """
         return await self._coalescer.submit((partition, entry))
@@ -64,18 +64,18 @@ class Appender:
         try:
             replies = await self._channel.pipeline(commands)
         except (NotConnected, BusyLoadingError, ExchangeError) as error:
-            return [_unavailable(error)] * len(items)
+            return [not_taken(error)] * len(items)
         except RedisError as error:
-            return [_unknown(error)] * len(items)
+            return [outcome_unknown(error)] * len(items)
         results: list[LogPlace | Exception] = [_MISSING] * len(items)
         for indices, reply in zip(by_partition.values(), replies, strict=True):
             if isinstance(reply, Exception):
-                problem = _unavailable(reply) if _is_refusal(reply) else _unknown(reply)
+                problem = not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)
                 for at in indices:
                     results[at] = problem
                 continue
             for at, place in zip(indices, places(reply), strict=True):
-                results[at] = _OVERLOADED if place is None else place
+                results[at] = LOG_FULL if place is None else place
         return results
 
 
@@ -83,18 +83,4 @@ def _is_refusal(reply: Exception) -> bool:
     return isinstance(reply, _REFUSALS) or str(reply).startswith(_REFUSAL_TEXTS)
 
 
-_OVERLOADED = Problem(
-    "overloaded", "nothing was taken: too much is waiting to be matched or stored; try again later"
-)
 _MISSING = AssertionError("a flush left an item without a result")
-
-
-def _unavailable(error: Exception) -> Problem:
-    return Problem("unavailable", f"nothing was taken; try again after Retry-After ({error})")
-
-
-def _unknown(error: Exception) -> Problem:
-    return Problem(
-        "outcome_unknown",
-        f"the log did not answer, the order may or may not have been taken ({error})",
-    )

@@ -1,10 +1,10 @@
 """Symbols: known ones from memory, new ones listed when the policy is open."""
 
+from ingress.refusals import symbol_not_listed
 from protocol import keys
 from protocol.enums import ListingPolicy
 from protocol.registry import Instrument
 from runtime.http.context import Context
-from runtime.http.problems import Problem
 from runtime.redis.channel import AsyncChannel
 from runtime.redis.functions.library import call
 from runtime.redis.registry import parse_instrument
@@ -21,7 +21,7 @@ async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> I
     if instrument is not None:
         return instrument
     if context.settings.listing is ListingPolicy.CLOSED:
-        raise Problem("symbol_not_listed", f"{symbol}: ask the exchange to list it")
+        raise symbol_not_listed(symbol)
     reply = await channel.execute(
         *call(
             "list_instrument",

@@ -13,12 +13,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from protocol.units import BODY_BYTES_MAX
 from runtime.http import metrics
 from runtime.http.admission import Admission
 from runtime.http.endpoints import Answer, Call, Endpoint, EndpointTable, Headers
-from runtime.http.problems import CONTENT_TYPE, Problem, as_problem
+from runtime.http.problems import CONTENT_TYPE, as_problem, body_too_large
 
-BODY_MAX = 16 * 1024
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FALLBACK = "other"
@@ -141,9 +141,9 @@ class Application:
 
 async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
     if content_length is not None and (
-        not content_length.isdigit() or int(content_length) > BODY_MAX
+        not content_length.isdigit() or int(content_length) > BODY_BYTES_MAX
     ):
-        raise _too_large()
+        raise body_too_large()
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -151,15 +151,7 @@ async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
         part: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(part)
-        if size > BODY_MAX:
-            raise _too_large()
+        if size > BODY_BYTES_MAX:
+            raise body_too_large()
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large() -> Problem:
-    return Problem(
-        "body_too_large",
-        f"a body has at most {BODY_MAX} bytes",
-        headers=((b"connection", b"close"),),
-    )

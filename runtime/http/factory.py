@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from starlette.responses import Response
 
+from runtime.http import health
 from runtime.http.asgi import Application
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
-from runtime.http.health import health_router
+from runtime.http.introduction import DESCRIPTION, TITLE
 from runtime.http.openapi import document
 from runtime.http.problems import handle_problems
 from runtime.http.service import Service
@@ -29,16 +31,16 @@ def create_app(
     """One application out of one or more services that share a context. ``on_failure`` is called
     with the error after which the process cannot go on, see :class:`Context`."""
     context = Context(settings, genesis, on_failure)
-    services = [create(context) for create in creators]
+    services = [*(create(context) for create in creators), health.create(context)]
     # Its /docs brings its own script and style, for networks that reach no CDN.
     api = FastAPIOffline(
-        title="mini exchange",
-        version="0.1.0",
+        title=TITLE,
+        description=DESCRIPTION,
+        version=version("mini-exchange"),
         lifespan=_lifespan(context, services),
         redoc_url=None,
         redirect_slashes=False,
     )
-    api.include_router(health_router(context))
     for service in services:
         api.include_router(service.router)
     endpoints = [endpoint for service in services for endpoint in service.endpoints]
