@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ingress.refusals import LOG_FULL, NEW_HISTORY, not_taken, outcome_unknown
 from protocol.registry import Directory, Instrument
 from runtime.http.coalescer import Coalescer
-from runtime.http.problems import Problem
 from runtime.process.errors import ExchangeError, HistoryChanged
 from runtime.redis.channel import (
     AsyncChannel,
@@ -56,7 +56,7 @@ class Appender:
     async def append(self, instrument: Instrument, request: AppendRequest) -> LogPlace:
         """Append one command; returns once it is on disk, or where its first sending was taken.
 
-        Raises a 503 :class:`Problem`: ``overloaded`` or ``unavailable`` when it was not taken,
+        Raises a 503 problem: ``overloaded`` or ``unavailable`` when it was not taken,
         ``outcome_unknown`` when nobody can tell.
         """
         return await self._coalescer.submit((instrument, request))
@@ -96,9 +96,9 @@ class Appender:
         try:
             replies = await self._channel.pipeline([call.command for call in calls])
         except (NotConnected, BusyLoadingError, ExchangeError) as error:
-            problem = _unavailable(error)
+            problem = not_taken(error)
         except RedisError as error:
-            problem = _unknown(error)
+            problem = outcome_unknown(error)
         else:
             refused: list[int] = []
             for call, reply, indices in zip(calls, replies, by_partition.values(), strict=True):
@@ -106,7 +106,7 @@ class Appender:
                     places = _read(call, reply, len(indices))
                 except HistoryChanged:
                     refused += indices
-                    places = [_NEW_HISTORY] * len(indices)
+                    places = [NEW_HISTORY] * len(indices)
                 for at, place in zip(indices, places, strict=True):
                     results[at] = place
             return refused
@@ -120,29 +120,12 @@ def _read(
 ) -> Sequence[LogPlace | Exception]:
     """A result for each of the ``count`` commands of a call. Raises :class:`HistoryChanged`."""
     if isinstance(reply, Exception):
-        return [_unavailable(reply) if _is_refusal(reply) else _unknown(reply)] * count
-    return [_OVERLOADED if place is None else place for place in call.read(reply)]
+        return [not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)] * count
+    return [LOG_FULL if place is None else place for place in call.read(reply)]
 
 
 def _is_refusal(reply: Exception) -> bool:
     return isinstance(reply, _REFUSALS) or str(reply).startswith(_REFUSAL_TEXTS)
 
 
-_OVERLOADED = Problem(
-    "overloaded", "nothing was taken: too much is waiting to be matched or stored; try again later"
-)
-_NEW_HISTORY = Problem(
-    "unavailable", "nothing was taken: the exchange has begun a new history; send it again"
-)
 _MISSING = AssertionError("a flush left an item without a result")
-
-
-def _unavailable(error: Exception) -> Problem:
-    return Problem("unavailable", f"nothing was taken; try again after Retry-After ({error})")
-
-
-def _unknown(error: Exception) -> Problem:
-    return Problem(
-        "outcome_unknown",
-        f"the log did not answer, the order may or may not have been taken ({error})",
-    )

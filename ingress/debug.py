@@ -5,12 +5,14 @@ was on its way at that moment is lost, on purpose. Workers notice the new histor
 call, forget what they know and read it again.
 """
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from runtime.http.context import ADMIN_ONLY, Context
+from runtime.http.context import Context
 from runtime.postgres import tables
 from runtime.redis.channel import AsyncChannel, FunctionCall
 from runtime.redis.functions.reset import reset
@@ -22,18 +24,20 @@ _TRUNCATE = text("TRUNCATE trades, orders, balances, journal")
 _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
 
 
-class ResetDone(BaseModel):
-    """``history_id`` names the history that has begun."""
+class ResetAnswer(BaseModel):
+    """The exchange is empty; ``history_id`` names its new history."""
 
-    status: str = "reset"
+    model_config = ConfigDict(extra="forbid")
+
     history_id: str
+    status: Literal["reset"] = "reset"
 
 
 def debug_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/debug", tags=["debug"])
 
-    @router.post("/reset", openapi_extra=ADMIN_ONLY)
-    async def begin_anew(request: Request) -> ResetDone:
+    @router.post("/reset")
+    async def begin_anew(request: Request) -> ResetAnswer:
         """Forget all orders, trades and balances (admin key)."""
         context.require_admin(request)
         settings, genesis = context.settings, context.genesis
@@ -48,7 +52,7 @@ def debug_router(context: Context) -> APIRouter:
         finally:
             await channel.close()
         await context.follow_history()
-        return ResetDone(history_id=history_id)
+        return ResetAnswer(history_id=history_id)
 
     return router
 

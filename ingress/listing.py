@@ -1,9 +1,9 @@
 """Symbols: known ones from memory, new ones listed when the policy is open."""
 
+from ingress.refusals import symbol_not_listed
 from protocol.enums import ListingPolicy
 from protocol.registry import Instrument
 from runtime.http.context import Context
-from runtime.http.problems import Problem
 from runtime.redis.channel import AsyncChannel
 from runtime.redis.functions.register_instrument import register_instrument
 
@@ -19,7 +19,7 @@ async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> I
     if instrument is not None:
         return instrument
     if context.settings.listing is ListingPolicy.CLOSED:
-        raise Problem("symbol_not_listed", f"{symbol}: ask the exchange to list it")
+        raise symbol_not_listed(symbol)
     return await context.call(
         channel,
         lambda genesis: register_instrument(genesis.history_id, symbol, genesis.partitions),

@@ -8,8 +8,16 @@ from fastapi import APIRouter
 from ingress.appender import Appender
 from ingress.brokers import brokers_router
 from ingress.debug import debug_router
-from ingress.documentation import AMEND, CANCEL, CANCEL_BY_CLIENT_ID, PLACE
-from ingress.intake import schemas
+from ingress.documentation import (
+    AMEND,
+    CANCEL,
+    CANCEL_BY_CLIENT_ID,
+    ISSUE_KEY,
+    PLACE,
+    REGISTER,
+    RESET,
+    REVOKE_KEYS,
+)
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
@@ -59,8 +67,14 @@ def create(context: Context) -> Service:
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
+    operations = {
+        ("POST", "/register"): REGISTER,
+        ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
+        ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+    }
     if context.settings.is_development:
         router.include_router(debug_router(context))
+        operations["POST", "/debug/reset"] = RESET
     return Service(
         name="ingress",
         endpoints=[
@@ -75,7 +89,7 @@ def create(context: Context) -> Service:
             ),
         ],
         router=router,
-        schemas=schemas(),
+        operations=operations,
         start=start,
         stop=stop,
     )

@@ -30,10 +30,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-ADMIN_ONLY: dict[str, list[dict[str, list[str]]]] = {
-    "security": [{"key": []}]
-}  # For `openapi_extra` of the calls that need it.
-
 READS_WAITING_MAX = 10_000
 READS_BATCH_MAX = 512
 

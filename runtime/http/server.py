@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import uvicorn
 
-from runtime.http.asgi import create_app
 from runtime.http.context import Context
+from runtime.http.factory import create_app
 from runtime.http.guard import GuardedProtocol
 from runtime.http.service import Service
 from runtime.process import logs

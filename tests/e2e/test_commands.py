@@ -122,7 +122,7 @@ def test_reset_empties_the_exchange_and_it_goes_on(exchange: RunningExchange) ->
         headers = {"authorization": f"Bearer {exchange.addresses['admin_key']}"}
         assert client.post("/debug/reset", headers=headers).status_code == 204
         count = client.get("/debug/trade-count", headers=headers).json()
-        assert count == {"trade_count": 0}
+        assert count == {"trade_count": 0, "count": 0}
     demo = exchange.run("demo", "--orders", "60")
     assert demo.returncode == 0, demo.stdout
     eventually(lambda: exchange.run("check").returncode == 0, 30, "a clean check")

@@ -11,7 +11,8 @@ from exchange.local.servers import EmbeddedRedis
 from ingress.service import create as create_ingress
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
-from runtime.http.asgi import Application, create_app
+from runtime.http.asgi import Application
+from runtime.http.factory import create_app
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
 from runtime.redis.genesis import found_or_join

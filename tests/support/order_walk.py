@@ -6,24 +6,22 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from ingress.intake import accepted, parse_order
+from matcher.changes import Changes
 from matcher.engine import Engine
+from matcher.market import Market
 from notifier.messages import messages_of
-from persister.rows import (
-    BALANCE_COLUMNS,
-    ORDER_COLUMNS,
-    TRADE_COLUMNS,
-    Rows,
-    StoredBatch,
-)
+from persister.rows import BALANCE_COLUMNS, TRADE_COLUMNS, Rows, StoredBatch
 from protocol import books, codec, ids, keys
-from protocol.batches import GENESIS_HASH, Batch, BatchEntry, chain_hash
-from protocol.events import Trade
-from protocol.records import FillRecord
+from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch, chain_hash
+from protocol.commits import Commit
+from protocol.events import Event
 from protocol.units import format_time
 
 SELLER = "0b2f64a4-7b1c-4c5d-9a3e-5f0a6c1d2e01"
@@ -49,30 +47,12 @@ def blocks() -> dict[str, str]:
 
     engine = Engine()
     market = engine.market(symbol, INSTRUMENT)
-    first_hash = _first_batch_hash(engine, codec.encode(ask))
-    events = engine.apply(market, 2, BID_MS, codec.decode_command(payload))
-    (trade,) = [event for event in events if isinstance(event, Trade)]
-    records = [order.record(symbol, INSTRUMENT) for order in market.changed.values()]
-    offered, bought = sorted(records, key=lambda record: record.sequence)
-    fills = {
-        keys.order_field(INSTRUMENT, sequence): FillRecord(
-            trade.trade_number, trade.price, trade.quantity, counterparty, BID_MS
-        )
-        for sequence, counterparty in ((1, BUYER), (2, SELLER))
-    }
-    snapshot = market.view.refresh(market.sequence)
-    assert snapshot is not None
-
-    balances = dict(sorted(engine.balances.items()))
-    entry = BatchEntry(symbol, INSTRUMENT, 2, BID_MS, payload, events)
-    encoded = [codec.encode(record) for record in records]
-    batch = Batch(2, PARTITION, [entry], encoded, balances)
-    batch_payload = codec.encode(batch)
-    batch_hash = chain_hash(first_hash, batch_payload)
+    first, _ = _apply(engine, market, 1, ASKED_MS, codec.encode(ask), (0, GENESIS_HASH))
+    commit, events = _apply(engine, market, 2, BID_MS, payload, (first.number, first.hash))
+    batch = codec.decode_batch(commit.payload)
     rows = Rows()
-    rows.add(StoredBatch(batch, batch_hash, batch_payload))
+    rows.add(StoredBatch(batch, CommittedBatch(commit.number, commit.hash, commit.payload)))
     message = messages_of(batch)[0]
-
     field = keys.order_field(INSTRUMENT, 2)
     return {
         "json body": BID_BODY,
@@ -87,52 +67,69 @@ def blocks() -> dict[str, str]:
         ),
         "json answer": _json(accepted(symbol, bid, order_id, BID_MS)),
         "text events": "\n".join(_shown(event) for event in events),
-        "text record": _shown(bought),
+        "text record": _shown(codec.decode_order(commit.closed_orders[field])),
         "text commit": _table(
-            (
-                f"SET {keys.closed_order(PARTITION, field)}",
-                f"the record, {len(codec.encode(bought))} bytes",
-            ),
-            (
-                f"HSET {keys.open_orders(PARTITION)}",
-                f"{INSTRUMENT}:1 → the record, {len(codec.encode(offered))} bytes",
-            ),
-            *[
-                (f"RPUSH {keys.fills(PARTITION, order)}", _array(codec.encode(fill)))
-                for order, fill in fills.items()
-            ],
-            (f"HSET {keys.positions(PARTITION)}", f"{symbol} → 2:{market.trade_number}"),
-            (f"HSET {keys.books(PARTITION)}", f"{symbol} → {snapshot.decode()}"),
-            (f"RPUSH {keys.prices(PARTITION, symbol)}", f"{trade.price}"),
-            *[
-                (f"HSET {keys.balances(PARTITION)}", f"{broker[:8]}… → {cash}")
-                for broker, cash in balances.items()
-            ],
-            (f"XADD {keys.events(PARTITION)} 2-0", f"h={batch_hash[:8]}…  b=the batch"),
-            (f"HSET {keys.batch(PARTITION)}", f"number → 2, hash → {batch_hash[:8]}…"),
+            *_changes(commit),
         ),
-        "text batch": _array(batch_payload),
+        "text batch": _array(commit.payload),
         "text rows": "\n\n".join(
             f"{table}\n{_row(columns, row)}"
             for table, columns, row in (
-                ("orders", ORDER_COLUMNS, rows.orders[order_id]),
+                ("orders", rows.orders[order_id]._fields, rows.orders[order_id]),
                 ("trades", TRADE_COLUMNS, rows.trades[0]),
                 ("balances", BALANCE_COLUMNS, rows.balances[PARTITION, BUYER]),
             )
         ),
-        "json book": _json(books.render(symbol, snapshot, 5)),
+        "json book": _json(books.render(symbol, commit.snapshots[symbol], 5)),
         "json webhook": _json(message.body),
     }
 
 
-def _first_batch_hash(engine: Engine, ask: bytes) -> str:
-    """Apply the ask, as the batch before this one did."""
-    market = engine.market(SYMBOL, INSTRUMENT)
-    events = engine.apply(market, 1, ASKED_MS, codec.decode_command(ask))
-    records = [codec.encode(o.record(SYMBOL, INSTRUMENT)) for o in market.changed.values()]
-    market.changed.clear()
-    entry = BatchEntry(SYMBOL, INSTRUMENT, 1, ASKED_MS, ask, events)
-    return chain_hash(GENESIS_HASH, codec.encode(Batch(1, PARTITION, [entry], records, {})))
+def _apply(
+    engine: Engine,
+    market: Market,
+    sequence: int,
+    time_ms: int,
+    payload: bytes,
+    last: tuple[int, str],
+) -> tuple[Commit, list[Event]]:
+    """A batch of one entry, as the matcher makes it."""
+    events = engine.apply(market, sequence, time_ms, codec.decode_command(payload))
+    changes = Changes(PARTITION, engine)
+    entry = BatchEntry(market.symbol, INSTRUMENT, sequence, time_ms, payload, events)
+    changes.add(market, entry)
+    return _sorted(changes.take(*last), last[1]), events
+
+
+def _sorted(commit: Commit, last_hash: str) -> Commit:
+    """The same commit with its balances in one order. The matcher takes them from a set, whose
+    order is another in every process."""
+    balances = dict(sorted(commit.balances.items()))
+    batch = msgspec.structs.replace(codec.decode_batch(commit.payload), balances=balances)
+    payload = codec.encode(batch)
+    return replace(commit, balances=balances, payload=payload, hash=chain_hash(last_hash, payload))
+
+
+def _changes(commit: Commit) -> Iterator[tuple[str, str]]:
+    """What the Function ``commit`` writes, as commands of Redis."""
+    for field, record in commit.closed_orders.items():
+        yield f"SET {keys.closed_order(PARTITION, field)}", f"the record, {len(record)} bytes"
+    for field, record in commit.open_orders.items():
+        yield f"HSET {keys.open_orders(PARTITION)}", f"{field} → the record, {len(record)} bytes"
+    for field, fills in commit.fills.items():
+        for fill in fills:
+            yield f"RPUSH {keys.fills(PARTITION, field)}", _array(fill)
+    for symbol, position in commit.positions.items():
+        yield f"HSET {keys.positions(PARTITION)}", f"{symbol} → {position}"
+    for symbol, snapshot in commit.snapshots.items():
+        yield f"HSET {keys.books(PARTITION)}", f"{symbol} → {snapshot.decode()}"
+    for symbol, prices in commit.prices.items():
+        yield f"RPUSH {keys.prices(PARTITION, symbol)}", " ".join(map(str, prices))
+    for broker, cash in commit.balances.items():
+        yield f"HSET {keys.balances(PARTITION)}", f"{broker[:8]}… → {cash}"
+    short = f"{commit.hash[:8]}…"
+    yield f"XADD {keys.events(PARTITION)} {commit.number}-0", f"h={short}  b=the batch"
+    yield f"HSET {keys.batch(PARTITION)}", f"number → {commit.number}, hash → {short}"
 
 
 def _shown(struct: Any) -> str:
