@@ -24,6 +24,7 @@ from runtime.redis.order_log import Heads
 KINDS = ("matcher", "persister", "notifier")
 HTTP_KINDS = ("http", "ingress", "readapi")
 HEALTH_SECONDS_MAX = 1.0
+WORKER_WIDTH_MIN = len("persister-16")
 
 
 def show(console: Console, addresses: Addresses) -> dict[str, Any]:
@@ -36,12 +37,16 @@ def show(console: Console, addresses: Addresses) -> dict[str, Any]:
         raise ExchangeError(f"Redis at {addresses.redis_url} does not answer: {error}") from error
     finally:
         channel.close()
-    console.print(
-        f"history {state['history_id']}\nprice rule {state['execution_price']}", highlight=False
-    )
+    print_state(console, state)
+    return state
+
+
+def print_state(console: Console, state: dict[str, Any]) -> None:
+    """What :func:`read` returned, as three tables for a person."""
+    founded = f"history {state['history_id']}\nprice rule {state['execution_price']}"
+    console.print(founded, highlight=False)
     for table in (_owners(state), _partitions(state), _workers(state)):
         console.print(table)
-    return state
 
 
 def read(channel: Channel, health_sockets: str = "") -> dict[str, Any]:
@@ -171,14 +176,17 @@ def _partitions(state: dict[str, Any]) -> Table:
 
 
 def _workers(state: dict[str, Any]) -> Table:
-    table = _table("workers", ("kind", "worker", "host"), ("pid", "seen", "state", "health"))
+    table = _table("workers", ("kind", "worker", "host"), ("pid", "seen ago", "state", "health"))
+    for column in table.columns:
+        column.no_wrap = column.header not in ("worker", "host")
+    table.columns[1].min_width = WORKER_WIDTH_MIN
     for worker in state["workers"]:
         table.add_row(
             worker["kind"],
             worker["instance"],
             worker["host"],
             str(worker["pid"]),
-            f"{_age(worker['seen_ms_ago'])} ago",
+            _age(worker["seen_ms_ago"]),
             "alive" if worker["alive"] else "[red]silent[/red]",
             worker["health"],
         )

@@ -80,6 +80,7 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
         pass
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         installation.withdraw()
         with console.status("stopping"):
             supervisor.stop()

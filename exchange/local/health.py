@@ -61,6 +61,12 @@ class HealthWatch:
         self._silent_seconds = 0.0
         self._not_live = 0
 
+    def watch(self) -> None:
+        """Start asking, until :meth:`stop`."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+            self._thread.start()
+
     def begin(self) -> None:
         """The worker was started just now; what is known about its earlier life is void."""
         with self._lock:
@@ -68,12 +74,14 @@ class HealthWatch:
             self._has_answered = False
             self._silent_seconds = 0.0
             self._not_live = 0
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-            self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
+
+    @property
+    def life(self) -> int:
+        """The number of the worker's present life, which :meth:`begin` raises by one."""
+        return self._life
 
     @property
     def complaint(self) -> str:
@@ -90,14 +98,15 @@ class HealthWatch:
     def _run(self) -> None:
         noted = time.monotonic()
         while not self._stop.is_set():
-            life, began = self._life, time.monotonic()
+            life, began = self.life, time.monotonic()
             status = ask(self._socket_path, "/health/live", ANSWER_SECONDS_MAX)
             before, noted = noted, time.monotonic()
-            self._note(life, status, noted - before)
+            self.note(life, status, noted - before)
             self._stop.wait(max(0.0, began + ASK_SECONDS - time.monotonic()))
 
-    def _note(self, life: int, status: int | None, seconds: float) -> None:
-        """``seconds`` have passed since the note before."""
+    def note(self, life: int, status: int | None, seconds: float) -> None:
+        """Take down the answer of the worker, or its absence, as of one of its lives;
+        ``seconds`` have passed since the note before."""
         with self._lock:
             if life != self._life:
                 return  # The answer, or its absence, belongs to the process before.

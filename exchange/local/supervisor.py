@@ -67,6 +67,7 @@ class Child:
         self._killed = False
         if self._health is not None:
             self._health.begin()
+            self._health.watch()
 
     def watch(self) -> str | None:
         """Start it again if it is due; returns a line worth showing when something happened.

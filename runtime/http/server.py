@@ -2,11 +2,13 @@
 
 import contextlib
 import logging
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import uvicorn
@@ -82,6 +84,14 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         limit_concurrency=CONNECTIONS_MAX,
     )
     server = uvicorn.Server(config)
+
+    def stop_serving(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal that stopped it again when it is done. The default action would
+    # end the process there, with the heartbeat and the socket left behind.
+    signal.signal(signal.SIGTERM, stop_serving)
+    signal.signal(signal.SIGINT, stop_serving)
     stop = threading.Event()
     heart = threading.Thread(target=_beat, args=(settings, stop), daemon=True)
     heart.start()
