@@ -156,7 +156,8 @@ def test_bench_prints_one_json_object() -> None:
 
 @pytest.mark.parametrize("worker", ["ingress", "matcher", "persister", "notifier", "readapi"])
 def test_a_misspelled_setting_of_a_worker_is_refused(worker: str) -> None:
-    refused = run("run", worker, **{f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"})
+    variables: dict[str, Any] = {f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"}
+    refused = run("run", worker, **variables)
     assert refused.returncode == 64
     assert "unknown setting" in refused.stderr
 

@@ -68,7 +68,7 @@ def _expect_readable(client: httpx.Client, keys: list[str], order_ids: list[str]
 
 def _one(query: str, exchange: RunningExchange) -> Any:
     with psycopg.connect(exchange.addresses["database_url"]) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(query).fetchone()
     assert row is not None
     return row[0]
 
