@@ -105,14 +105,14 @@ def parse_order(
     if idempotency_key is not None:
         client_order_id = _client_order_id(client_order_id, idempotency_key)
     return order.symbol, PlaceOrder(
-        broker_id,
-        order.document_number,
-        order.side,
-        order.order_type,
-        order.price,
-        order.quantity,
-        valid_until_ms,
-        client_order_id,
+        broker_id=broker_id,
+        document_number=order.document_number,
+        side=order.side,
+        order_type=order.order_type,
+        price=order.price,
+        quantity=order.quantity,
+        valid_until_ms=valid_until_ms,
+        client_order_id=client_order_id,
     )
 
 
