@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from exchange.commands import judge, repair, run, watch
+from protocol.version import VERSION
 
 app = typer.Typer(
     help="A mini stock exchange on Redis streams.",
@@ -35,6 +36,21 @@ for group, commands in GROUPS.items():
     for name, function in commands.items():
         app.command(name, rich_help_panel=group)(function)
 app.command("postgres", hidden=True)(run.postgres)  # `exchange compare` runs it.
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mini-exchange {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,11 +13,13 @@ from rich.table import Table
 from exchange.local.health import HEALTH_SUFFIX, OK, ask
 from exchange.local.installation import Addresses
 from protocol import keys
+from protocol.commits import Position
 from protocol.partitions import all_partitions, partition_name
 from runtime.process.errors import ExchangeError
 from runtime.redis import genesis
-from runtime.redis.channel import Channel, RedisError
-from runtime.redis.leases import MEMBER_TIMEOUT_MS, Member
+from runtime.redis.channel import Channel, RedisError, pairs
+from runtime.redis.members import MEMBER_TIMEOUT_MS, Member, members, redis_time_ms
+from runtime.redis.order_log import Heads
 
 KINDS = ("matcher", "persister", "notifier")
 HTTP_KINDS = ("http", "ingress", "readapi")
@@ -62,7 +63,7 @@ def read(channel: Channel, health_sockets: str = "") -> dict[str, Any]:
 
 
 def _partition(channel: Channel, partition: int) -> dict[str, Any]:
-    replies = channel.pipeline(
+    replies = channel.all_ok(
         [
             *[("GET", keys.lease(partition, kind)) for kind in KINDS],
             ("HGETALL", keys.heads(partition)),
@@ -73,22 +74,16 @@ def _partition(channel: Channel, partition: int) -> dict[str, Any]:
             ("GET", keys.notified(partition)),
         ]
     )
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
     *leases, heads, positions, open_orders, number, stored, notified = replies
-    logs = {symbol: head for symbol, head in _hash(heads).items() if not symbol.startswith(b"@")}
-    applied = _hash(positions)
+    logs = Heads.parse(dict(pairs(heads))).sequences
+    applied = {symbol.decode(): Position.parse(text) for symbol, text in pairs(positions)}
     batch = int(number or 0)
     return {
         "partition": partition_name(partition),
         "owners": {k: _owner(token) for k, token in zip(KINDS, leases, strict=True)},
         "symbols": len(logs),
         "open_orders": int(open_orders),
-        "backlog": sum(
-            int(head) - int(applied.get(symbol, b"0").split(b":")[0])
-            for symbol, head in logs.items()
-        ),
+        "backlog": sum(logs.values()) - sum(position.sequence for position in applied.values()),
         "batch": batch,
         "to_store": batch - int(stored or 0),
         "to_notify": batch - int(notified or 0),
@@ -99,18 +94,11 @@ def _owner(token: bytes | None) -> str | None:
     return None if token is None else token.decode().rpartition("/")[0]
 
 
-def _hash(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def _members(channel: Channel, health_sockets: str) -> list[dict[str, Any]]:
-    seconds, microseconds = channel.execute("TIME")
-    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    now_ms = redis_time_ms(channel)
     found = []
     for kind in (*HTTP_KINDS, *KINDS):
-        entries = _hash(channel.execute("HGETALL", keys.workers(kind)))
-        members = [msgspec.json.decode(value, type=Member) for value in entries.values()]
-        for member in sorted(members, key=lambda member: member.instance):
+        for member in sorted(members(channel, kind), key=lambda member: member.instance):
             age_ms = max(0, now_ms - member.seen_ms)
             is_alive = age_ms <= MEMBER_TIMEOUT_MS
             found.append(

@@ -162,17 +162,20 @@ def _watch(supervisor: Supervisor, console: Console) -> None:
 
 
 def _wait_until_ready(supervisor: Supervisor, url: str, console: Console) -> None:
+    """Orders can be taken, and every worker has answered once."""
     deadline = time.monotonic() + READY_SECONDS_MAX
     with httpx.Client(trust_env=False, timeout=2.0) as client:
         while time.monotonic() < deadline:
             _watch(supervisor, console)
             try:
-                if client.get(f"{url}/health/ready").status_code == httpx.codes.OK:
+                ready = client.get(f"{url}/health/ready").status_code == httpx.codes.OK
+                if ready and all(child.has_answered for child in supervisor.children):
                     return
             except httpx.TransportError:
                 pass  # Not listening yet: that is what we are waiting for.
             time.sleep(WATCH_SECONDS)
-    raise ExchangeError(f"{url} does not answer; see the logs")
+    silent = [child.name for child in supervisor.children if not child.has_answered]
+    raise ExchangeError(f"{', '.join(silent) or url} does not answer; see the logs")
 
 
 def _show(

@@ -82,6 +82,12 @@ class Engine:
         order.broker_id = self._known_broker(order.broker_id)
         market.rest(order)
 
+    def take_balances(self) -> dict[str, int]:
+        """The cash of the brokers for whom it has changed since the last call, in cents."""
+        balances = {broker: self.balances[broker] for broker in self.cash_changed}
+        self.cash_changed.clear()
+        return balances
+
     def _place(
         self,
         market: Market,

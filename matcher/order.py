@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Order:
-    """A resting or incoming order. ``level`` and its neighbours are ``None`` unless it rests."""
+    """A resting or an incoming order. Only a resting order has a ``level`` and neighbors in it."""
 
     __slots__ = (
         "amended_sequence",
@@ -72,7 +72,7 @@ class Order:
         self.following: Order | None = None
 
     def fill(self, quantity: int, price: int, time_ms: int) -> None:
-        """Book a fill whose quantity the book has already taken off ``open_quantity``."""
+        """Record a fill. The book has already subtracted the quantity from ``open_quantity``."""
         self.filled_notional += quantity * price
         self.state = OrderState.PARTIALLY_FILLED if self.open_quantity else OrderState.FILLED
         self.updated_ms = time_ms
@@ -81,7 +81,10 @@ class Order:
     def amend(
         self, entry: int, price: int, quantity: int, valid_until_ms: int | None, time_ms: int
     ) -> None:
-        """Take new values over from the amendment ``entry``; the book must not hold the order."""
+        """Take over the values of the amendment with the sequence ``entry``.
+
+        The caller has removed or resized the order in the book before.
+        """
         self.open_quantity += quantity - self.quantity
         self.quantity = quantity
         self.price = price

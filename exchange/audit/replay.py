@@ -17,7 +17,7 @@ from protocol.enums import OPEN_STATES, ExecutionPrice
 from protocol.events import Event
 from protocol.partitions import all_partitions, partition_name
 from runtime.postgres import tables
-from runtime.postgres.archive import order_record
+from runtime.postgres.order_rows import order_record
 
 ROWS_MAX = 500
 
@@ -115,11 +115,9 @@ class _Replay:
             number_of_symbol = market.instrument_number
             records += [
                 codec.encode(order.record(symbol, number_of_symbol))
-                for order in market.changed.values()
+                for order in market.take_changed()
             ]
-            market.changed.clear()
-        balances = {broker: engine.balances[broker] for broker in engine.cash_changed}
-        engine.cash_changed.clear()
+        balances = engine.take_balances()
         if records != batch.orders:
             return f"batch {number}: the orders are not those of the journal"
         if balances != batch.balances:

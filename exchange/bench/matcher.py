@@ -15,17 +15,16 @@ from exchange.local.servers import EmbeddedRedis
 from matcher import metrics
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
-from protocol import codec, keys
+from protocol import codec
 from protocol.commands import CancelOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
 from runtime.process.settings import load
 from runtime.process.worker import tune_garbage_collection
-from runtime.redis.channel import Channel, RedisCommand
-from runtime.redis.functions.library import call
-from runtime.redis.genesis import found_or_join
-from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
-from runtime.redis.registry import parse_instrument
+from runtime.redis.channel import Channel, FunctionCall
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append
+from runtime.redis.functions.register_instrument import register_instrument
+from runtime.redis.genesis import Genesis, found_or_join
 
 RUNS = 3
 SEED = 42
@@ -69,8 +68,8 @@ def _run_matcher(run: int) -> tuple[float, float, int]:
 def _drain(url: str, run: int) -> tuple[float, float, int]:
     settings = load(MatcherSettings, {}, redis_url=url, pace_ms=0, instance="bench")
     channel = Channel(url, "bench-feed")
-    found_or_join(channel, settings)
-    _fill(channel, random.Random(SEED + run))
+    genesis = found_or_join(channel, settings)
+    _fill(channel, genesis, random.Random(SEED + run))
     channel.close()
     worker = MatcherWorker(settings)
     worker.open()
@@ -87,20 +86,11 @@ def _drain(url: str, run: int) -> tuple[float, float, int]:
     return elapsed, cpu, commits
 
 
-def _fill(channel: Channel, flow: random.Random) -> None:
-    instruments = [
-        parse_instrument(
-            channel.execute(
-                *call(
-                    "list_instrument",
-                    [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY],
-                    [f"BENCH{number}", 16],
-                )
-            )
-        )
-        for number in range(SYMBOLS)
+def _fill(channel: Channel, genesis: Genesis, flow: random.Random) -> None:
+    known = [
+        channel.call(register_instrument(genesis.history_id, f"BENCH{n}", genesis.partitions))
+        for n in range(SYMBOLS)
     ]
-    known = [Instrument(i.symbol, i.number, i.partition) for i in instruments]
     weights = [1 / (rank + 1) ** ZIPF_EXPONENT for rank in range(SYMBOLS)]
     brokers = [f"00000000-0000-4000-8000-{number:012d}" for number in range(BROKERS)]
     valid_until_ms = time.time_ns() // 1_000_000 + DAY_MS
@@ -113,10 +103,7 @@ def _fill(channel: Channel, flow: random.Random) -> None:
             command = _command(flow, instrument, last, brokers, valid_until_ms)
             symbols = grouped.setdefault(instrument.partition, {})
             symbols.setdefault(instrument.symbol, []).append(codec.encode(command))
-        replies = channel.pipeline([_append(p, symbols) for p, symbols in grouped.items()])
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
+        channel.call_all([_append(genesis, p, symbols) for p, symbols in grouped.items()])
 
 
 def _command(
@@ -144,8 +131,10 @@ def _command(
     return PlaceOrder(broker, document, side, OrderType.LIMIT, price, quantity, valid_until_ms)
 
 
-def _append(partition: int, symbols: dict[str, list[bytes]]) -> RedisCommand:
-    entries = [
+def _append(
+    genesis: Genesis, partition: int, symbols: dict[str, list[bytes]]
+) -> FunctionCall[list[LogPlace | None]]:
+    requests = [
         AppendRequest(name, command, Urgency.TICK) for name in symbols for command in symbols[name]
     ]
-    return append_call(partition, entries, Limits())
+    return append(genesis.history_id, partition, requests, Limits())

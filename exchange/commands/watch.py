@@ -33,7 +33,6 @@ def listen(
     Ctrl-C ends it.
     """
     from simulator.errors import SimulationFailed
-
     from simulator.listen import listen as receive
 
     try:

@@ -5,7 +5,8 @@ import threading
 import time
 
 ASK_SECONDS = 1.0  # From one question to the next.
-ANSWER_SECONDS_MAX = 3.0
+FIRST_ASK_SECONDS = 0.1  # The same, until the first answer.
+ANSWER_SECONDS_MAX = 1.0
 HUNG_SECONDS = 10.0
 START_SECONDS_MAX = 60.0
 OK = 200
@@ -84,6 +85,11 @@ class HealthWatch:
         return self._life
 
     @property
+    def has_answered(self) -> bool:
+        """Whether the worker has answered since its start."""
+        return self._has_answered
+
+    @property
     def complaint(self) -> str:
         """Why the worker counts as hung, empty while it does not."""
         with self._lock:
@@ -102,7 +108,8 @@ class HealthWatch:
             status = ask(self._socket_path, "/health/live", ANSWER_SECONDS_MAX)
             before, noted = noted, time.monotonic()
             self.note(life, status, noted - before)
-            self._stop.wait(max(0.0, began + ASK_SECONDS - time.monotonic()))
+            pause = ASK_SECONDS if self.has_answered else FIRST_ASK_SECONDS
+            self._stop.wait(max(0.0, began + pause - time.monotonic()))
 
     def note(self, life: int, status: int | None, seconds: float) -> None:
         """Take down the answer of the worker, or its absence, as of one of its lives;

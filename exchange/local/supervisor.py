@@ -105,6 +105,11 @@ class Child:
         self._process.kill()
         return f"{self.name} {complaint}; killed (pid {self.pid})"
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether it has answered for its health since its start."""
+        return self._health is None or self._health.has_answered
+
     def ask_to_stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)

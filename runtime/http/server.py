@@ -2,23 +2,19 @@
 
 import contextlib
 import logging
-import os
 import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import msgspec
 import uvicorn
 
-from protocol import keys
-from runtime.http.asgi import create_app
 from runtime.http.context import Context
+from runtime.http.factory import create_app
 from runtime.http.guard import GuardedProtocol
 from runtime.http.service import Service
 from runtime.process import logs
@@ -28,7 +24,7 @@ from runtime.process.settings import Settings, load
 from runtime.process.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
 from runtime.redis.channel import Channel, RedisError
 from runtime.redis.genesis import found_or_join
-from runtime.redis.leases import Member
+from runtime.redis.members import Heart
 
 log = logging.getLogger(__name__)
 
@@ -128,16 +124,12 @@ def listen(host: str, port: int) -> socket.socket:
 def _beat(settings: Settings, stop: threading.Event) -> None:
     """Heartbeats for ``exchange status``; nothing depends on them."""
     channel = Channel(settings.redis_url, f"heart-{settings.instance}")
-    key = keys.workers(settings.process or "http")
-    host = socket.gethostname()
+    heart = Heart(channel, settings.process or "http", settings.instance, settings.port)
     while True:
-        member = Member(
-            settings.instance, os.getpid(), host, time.time_ns() // 1_000_000, settings.port
-        )
         with contextlib.suppress(RedisError):
-            channel.execute("HSET", key, settings.instance, msgspec.json.encode(member))
+            heart.beat()
         if stop.wait(HEARTBEAT_SECONDS):
             break
     with contextlib.suppress(RedisError):
-        channel.execute("HDEL", key, settings.instance)
+        heart.stop()
     channel.close()

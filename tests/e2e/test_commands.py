@@ -156,7 +156,8 @@ def test_bench_prints_one_json_object() -> None:
 
 @pytest.mark.parametrize("worker", ["ingress", "matcher", "persister", "notifier", "readapi"])
 def test_a_misspelled_setting_of_a_worker_is_refused(worker: str) -> None:
-    refused = run("run", worker, **{f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"})
+    variables: dict[str, Any] = {f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"}
+    refused = run("run", worker, **variables)
     assert refused.returncode == 64
     assert "unknown setting" in refused.stderr
 
@@ -169,15 +170,3 @@ def test_a_worker_without_its_server_ends_and_says_so(tmp_path: Path) -> None:
     failed = run("run", "matcher", EXCHANGE_REDIS_URL=f"unix://{tmp_path}/none.sock")
     assert failed.returncode == 1
     assert "worker failed" in failed.stderr
-
-
-def test_reset_empties_the_exchange_and_it_goes_on(exchange: RunningExchange) -> None:
-    exchange.run("demo", "--orders", "60")
-    with exchange.client() as client:
-        headers = {"authorization": f"Bearer {exchange.addresses['admin_key']}"}
-        assert client.post("/debug/reset", headers=headers).status_code == 204
-        count = client.get("/debug/trade-count", headers=headers).json()
-        assert count == {"trade_count": 0}
-    demo = exchange.run("demo", "--orders", "60")
-    assert demo.returncode == 0, demo.stdout
-    eventually(lambda: exchange.run("check").returncode == 0, 30, "a clean check")

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -26,12 +27,10 @@ def test_stopped_workers_are_replaced_and_trading_goes_on(short_dir: Path) -> No
             os.kill(pid, signal.SIGSTOP)
         for name, pid in stopped.items():
             left = REPLACED_SECONDS_MAX - (time.monotonic() - began)
-            eventually(lambda pid=pid: not psutil.pid_exists(pid), left, f"{name} to be killed")
+            eventually(partial(_is_gone, pid), left, f"{name} to be killed")
         for name, pid in stopped.items():
             left = REPLACED_SECONDS_MAX - (time.monotonic() - began)
-            eventually(
-                lambda name=name, pid=pid: exchange.pid(name) != pid, left, f"{name} to be replaced"
-            )
+            eventually(partial(_is_replaced, exchange, name, pid), left, f"{name} to be replaced")
         output = exchange.data.with_suffix(".out").read_text()
         for name in stopped:
             assert f"{name} has not answered for 10 s; killed" in output
@@ -46,6 +45,14 @@ def test_stopped_workers_are_replaced_and_trading_goes_on(short_dir: Path) -> No
     finally:
         assert exchange.stop() == 0
     assert list(exchange.data.glob("*.health")) == []
+
+
+def _is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
+
+
+def _is_replaced(exchange: RunningExchange, name: str, pid: int) -> bool:
+    return exchange.pid(name) != pid
 
 
 def _answers(exchange: RunningExchange) -> bool:

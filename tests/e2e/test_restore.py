@@ -129,11 +129,11 @@ def test_old_data_are_moved_aside_and_configured_limits_are_honoured(short_dir: 
             (remembered,) = connection.scan_iter("*}:clients", count=1000)
             # Twice as long as they are remembered, in case none comes in meanwhile.
             assert connection.ttl(remembered) <= 2 * 3600
-        with exchange.client() as client:
-            client.headers["authorization"] = f"Bearer {alice.api_key}"
-            eventually(lambda: client.get("/health/ready").status_code == 200, what="ready")
-            assert client.get(f"/orders/{resting}").json()["status"] == "open"
-            assert client.get(f"/orders/{closed}").json()["state"] == "filled"
+        with exchange.client() as reader:
+            reader.headers["authorization"] = f"Bearer {alice.api_key}"
+            eventually(lambda: reader.get("/health/ready").status_code == 200, what="ready")
+            assert reader.get(f"/orders/{resting}").json()["status"] == "open"
+            assert reader.get(f"/orders/{closed}").json()["state"] == "filled"
         assert exchange.run("check").returncode == 0
     finally:
         exchange.stop()
