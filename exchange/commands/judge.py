@@ -169,7 +169,7 @@ def replay_recording(
     engine: Annotated[
         bool, typer.Option("--engine", help="Use the matching engine alone instead of HTTP.")
     ] = False,
-    messages: Annotated[
+    limit: Annotated[
         int,
         typer.Option(min=0, help="How many messages of each file. 0: all, or 3,000 over HTTP."),
     ] = 0,
@@ -194,10 +194,9 @@ def replay_recording(
 
     def produce(console: Console) -> dict[str, Any]:
         if engine:
-            return replay(console, EngineVenue, lobster=lobster, b3=b3, limit=messages)
+            return replay(console, EngineVenue, lobster=lobster, b3=b3, limit=limit)
         found = find_exchange(data, "url", "admin_key", given={"url": url, "admin_key": admin_key})
-        limit = messages or HTTP_MESSAGES
         with http_venues(Target(found.url, found.admin_key)) as venues:
-            return replay(console, venues, lobster=lobster, b3=b3, limit=limit)
+            return replay(console, venues, lobster=lobster, b3=b3, limit=limit or HTTP_MESSAGES)
 
     report(as_json, produce, SimulationFailed)

@@ -4,9 +4,11 @@ import json
 import shutil
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.support.eventually import eventually
 from tests.support.running import (
@@ -117,12 +119,16 @@ def test_old_data_are_moved_aside_and_configured_limits_are_honoured(short_dir: 
     assert result["replaced"] == str(moved)
     assert any(moved.rglob("*.aof")), "the old data are whole"
 
-    done = restore(exchange.data, "--replace", "--json")
+    done = restore(exchange.data, "--replace", "--json", EXCHANGE_INGRESS_CLIENT_IDS_HOURS="1")
     assert json.loads(done.stdout)["closed_orders"] == 2, done.stderr
     assert len(list(exchange.data.glob("redis.replaced-*"))) == 2
 
     exchange.start()
     try:
+        with closing(redis.Redis.from_url(exchange.addresses["redis_url"])) as connection:
+            (remembered,) = connection.scan_iter("*}:clients", count=1000)
+            # Twice as long as they are remembered, in case none comes in meanwhile.
+            assert connection.ttl(remembered) <= 2 * 3600
         with exchange.client() as reader:
             reader.headers["authorization"] = f"Bearer {alice.api_key}"
             eventually(lambda: reader.get("/health/ready").status_code == 200, what="ready")
