@@ -133,7 +133,7 @@ def _health(member: Member, health_sockets: str) -> str:
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    """Narrow, and folding what is too long, because half a name helps nobody."""
+    """A narrow table. A name that is too long is folded, because half of it says nothing."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in left:
         table.add_column(column, overflow="fold")

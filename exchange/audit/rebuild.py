@@ -1,9 +1,9 @@
 """Writing an empty Redis from PostgreSQL, so that trading goes on; ``restore.py`` is the command.
 
 What PostgreSQL has is what was committed and stored; of what Redis had beyond that, nothing can
-come back. So what is restored is a new history, and nobody who still knows the old one can write
-into it. Webhooks of the last minutes are told again, because nobody knows which were delivered;
-they keep their ids. Leases, dead letters and undelivered older webhooks are not restored.
+come back. So what is restored is a new history, and a process that still knows the old one cannot
+write into it. Webhooks of the last minutes are sent again, because it is unknown which were
+delivered; they keep their ids. Leases, dead letters and undelivered older webhooks are not restored.
 """
 
 from collections import defaultdict
@@ -100,7 +100,7 @@ def _fill(
 
 def _begin(channel: Channel, engine: Engine, genesis: Mapping[str, Any]) -> None:
     """Name the new history, first in PostgreSQL and then in Redis: a crash in between leaves the
-    mark, with which nobody starts."""
+    mark, and no process starts while it is there."""
     with engine.begin() as connection:
         connection.execute(
             update(tables.genesis).values(history_id=genesis["history_id"], epoch=genesis["epoch"])

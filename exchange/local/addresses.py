@@ -27,7 +27,7 @@ def find_exchange(
     default_data: Path = DEFAULT_DATA,
 ) -> Addresses:
     """Where the exchange can be reached, with at least the addresses that are ``needed`` (names
-    of the fields of :class:`Addresses`); the others are empty when nobody knows them.
+    of the fields of :class:`Addresses`); the others are empty when they are not known.
 
     ``given`` holds what options of the command say, and wins. For the rest, a ``data`` directory
     that is named is the only source. Without one, the EXCHANGE_* variables of ``environment`` (by

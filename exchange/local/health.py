@@ -34,7 +34,7 @@ def ask(address: Address, path: str, seconds: float) -> int | None:
                 answer += piece
                 connection.settimeout(max(0.001, deadline - time.monotonic()))
     except OSError:
-        return None  # Nobody listens, or not in time: both are no answer.
+        return None  # No listener, or no answer in time.
     version, _, rest = answer.partition(b" ")
     code = rest[:3]
     is_whole = version.startswith(b"HTTP/") and b"\r\n\r\n" in answer and code.isdigit()
@@ -42,12 +42,12 @@ def ask(address: Address, path: str, seconds: float) -> int | None:
 
 
 class HealthWatch:
-    """Asks one worker once a second, in a thread of its own, so that nobody waits for it.
+    """Asks one worker once a second, in a thread of its own, so that the supervisor never waits.
 
     A worker hangs when it has answered once and then not for ``HUNG_SECONDS``, or when it has not
     answered at all ``START_SECONDS_MAX`` after its start. With ``any_answer`` every answer will
     do (an HTTP process that refuses because it is busy is alive). Without it only 200 is good:
-    503 is a worker's own word that its loop has not turned for ten seconds, and two of them are
+    503 means that the loop of the worker has not run for ten seconds, and two of them are
     enough. One is not, because a machine that was suspended wakes up with old clocks.
     """
 
@@ -94,7 +94,7 @@ class HealthWatch:
         """Why the worker counts as hung, empty while it does not."""
         with self._lock:
             if self._not_live >= NOT_LIVE_MAX:
-                return f"has not turned for {HUNG_SECONDS:.0f} s"
+                return f"has not run its loop for {HUNG_SECONDS:.0f} s"
             if self._has_answered and self._silent_seconds >= HUNG_SECONDS:
                 return f"has not answered for {HUNG_SECONDS:.0f} s"
             if self._silent_seconds >= START_SECONDS_MAX:

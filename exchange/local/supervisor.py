@@ -70,7 +70,7 @@ class Child:
             self._health.watch()
 
     def watch(self) -> str | None:
-        """Start it again if it is due; returns a line worth showing when something happened.
+        """Start it again if it is due. Returns a line for a person when something happened.
 
         Raises :class:`WorkerRefused`.
         """

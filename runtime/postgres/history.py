@@ -1,8 +1,8 @@
 """Whether Redis still holds everything that PostgreSQL has stored of it.
 
-A cut or an emptied log loads without a word, so its absence must be noticed from outside: what the
-persister has stored was committed in Redis before. Every process looks before it starts, and HTTP
-processes again when Redis was away.
+Redis loads a log that was cut or emptied without any error, so what is missing must be noticed from
+outside: what the persister has stored was committed in Redis before. Every process looks before it
+starts, and HTTP processes look again when Redis was away.
 """
 
 import logging
@@ -36,8 +36,8 @@ def verify(channel: Channel, database_url: str) -> None:
     """Compare Redis with PostgreSQL.
 
     Raises :class:`HistoryMismatch` when Redis lacks what PostgreSQL has; :class:`ExchangeError`
-    when Redis is empty and PostgreSQL does not answer, because then nobody can tell. With history
-    in Redis and PostgreSQL away trading goes on.
+    when Redis is empty and PostgreSQL does not answer, because then it is unknown whether Redis
+    should be empty. With history in Redis and PostgreSQL away, trading goes on.
     """
     if channel.execute("EXISTS", keys.RESTORING):
         raise HistoryMismatch("a restore did not finish: run `exchange restore --replace` again")

@@ -23,7 +23,7 @@ SOCKET_SECONDS_MAX = 5
 
 
 class Health:
-    """Live while the loop turns; ready once the worker has recovered.
+    """A worker is live while its loop runs, and ready once it has recovered.
 
     A worker that has never been ready counts as live: the first recovery may take long, and a
     worker that cannot finish it ends with an error. After that ``beat`` must be called at least
@@ -142,6 +142,6 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Health checks are not news."""
+            """Health checks are not logged."""
 
     return Handler

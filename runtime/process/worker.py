@@ -110,7 +110,7 @@ def run(create: Callable[[], Worker], settings: Settings) -> int:
 
 
 def exit_code(error: Exception) -> int:
-    """Log what ended a process, with a stack only where nobody foresaw it."""
+    """Log what ended a process, with a stack only for an error that is not expected."""
     match error:
         case SettingsError():
             log.error("settings refused", extra={"error": str(error)})

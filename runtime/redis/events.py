@@ -29,7 +29,7 @@ class EventReader:
     ) -> dict[int, list[CommittedBatch]]:
         """The batches that follow ``cursors`` (partition → last batch that is done), by partition.
 
-        Waits for news up to ``block_ms``; without it, does not wait. Raises
+        Waits up to ``block_ms`` for new batches; without it, does not wait. Raises
         :class:`~runtime.process.errors.HistoryChanged` when the history is another one by now, and
         an error when a batch is missing, see :meth:`Leases.gap`.
         """

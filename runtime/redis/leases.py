@@ -82,7 +82,7 @@ class Leases:
         return self._acquire(), lost
 
     def keep(self) -> None:
-        """Renew in the middle of a long recovery, so that nobody takes this worker for dead."""
+        """Renew in the middle of a long recovery, so that no other worker takes its partitions."""
         if self.due:
             self._next_tend = time.monotonic() + TEND_SECONDS
             self._renew()

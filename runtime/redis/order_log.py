@@ -24,7 +24,7 @@ def log_entries(raw: Sequence[RawEntry]) -> list[LogEntry]:
 
 
 class Bell(NamedTuple):
-    """One append to a partition: the symbols that have news since."""
+    """One append to a partition, and the symbols whose logs have grown by it."""
 
     number: int
     symbols: list[str]

@@ -57,7 +57,7 @@ def test_a_worker_that_says_twice_that_it_does_not_turn_is_believed() -> None:
     health.note(health.life, 503, 1.0)
     assert health.complaint == ""
     health.note(health.life, 503, 1.0)
-    assert health.complaint == "has not turned for 10 s"
+    assert health.complaint == "has not run its loop for 10 s"
 
 
 def test_an_http_process_that_refuses_is_alive() -> None:
@@ -141,5 +141,5 @@ def test_a_watch_sees_by_itself_that_nobody_turns(
     with serve_health(Settings(health_socket=path), health):
         watching.begin()
         watching.watch()
-        eventually(lambda: watching.complaint == "has not turned for 10 s", 5)
+        eventually(lambda: watching.complaint == "has not run its loop for 10 s", 5)
     watching.stop()
