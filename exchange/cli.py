@@ -4,6 +4,7 @@ This is the composition root. It may import everything, and the functions in ``e
 do so in their bodies, so that a command loads only what it uses.
 """
 
+import inspect
 from collections.abc import Callable
 
 import typer
@@ -32,9 +33,16 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Repair": {"restore": repair.restore},
 }
 
+
+def _help(function: Callable[..., None]) -> str:
+    """Its docstring with each paragraph in one line, so that the terminal breaks the lines."""
+    paragraphs = inspect.getdoc(function) or ""
+    return "\n\n".join(" ".join(text.split()) for text in paragraphs.split("\n\n"))
+
+
 for group, commands in GROUPS.items():
     for name, function in commands.items():
-        app.command(name, rich_help_panel=group)(function)
+        app.command(name, help=_help(function), rich_help_panel=group)(function)
 app.command("postgres", hidden=True)(run.postgres)  # `exchange compare` runs it.
 
 

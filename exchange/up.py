@@ -37,34 +37,17 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
     """Run until Ctrl-C or SIGTERM. Raises :class:`ExchangeError` when that is not possible."""
     console = Console()
     environment = {"EXCHANGE_ENV": "development", **os.environ}
-    settings = load(Settings, environment)
     installation = Installation(data)
     installation.lock()
     _check_port(host, port)
-    servers: list[EmbeddedRedis | EmbeddedPostgres] = []
-    redis_url, database_url = settings.redis_url, settings.database_url
-    if not environment.get("EXCHANGE_REDIS_URL"):
-        redis = EmbeddedRedis(installation.data)
-        servers.append(redis)
-        redis_url = redis.url
-    if not database_url:
-        postgres = EmbeddedPostgres(installation.data)
-        servers.append(postgres)
-        database_url = postgres.url
-    addresses = Addresses(
-        url=f"http://{host}:{port}",
-        redis_url=redis_url,
-        database_url=database_url,
-        admin_key=settings.admin_key or installation.admin_key(),
-        health_sockets=str(socket_dir(installation.data)),
-    )
+    servers, addresses = _plan(installation, environment, f"http://{host}:{port}")
+    environment |= _variables(addresses, host, port)
     supervisor = Supervisor(servers)
     _stop_on_signals()
     try:
         with console.status("starting Redis and PostgreSQL"):
             for server in servers:
                 server.start()
-        environment |= _variables(addresses, host, port)
         with console.status("bringing the database to the newest schema"):
             _migrate(environment)
         names = _names(matchers, ingress)
@@ -79,14 +62,44 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
     except Stopped:
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        installation.withdraw()
-        with console.status("stopping"):
-            supervisor.stop()
-        for left_behind in Path(addresses.health_sockets).glob(f"*{HEALTH_SUFFIX}"):
-            left_behind.unlink(missing_ok=True)
+        _stop(console, supervisor, installation, addresses)
     console.print("stopped; the data stay in", installation.data)
+
+
+def _plan(
+    installation: Installation, environment: Mapping[str, str], url: str
+) -> tuple[list[EmbeddedRedis | EmbeddedPostgres], Addresses]:
+    """The embedded servers that are needed, for those that no variable names, and all addresses."""
+    settings = load(Settings, environment)
+    servers: list[EmbeddedRedis | EmbeddedPostgres] = []
+    redis_url, database_url = settings.redis_url, settings.database_url
+    if not environment.get("EXCHANGE_REDIS_URL"):
+        redis = EmbeddedRedis(installation.data)
+        servers.append(redis)
+        redis_url = redis.url
+    if not database_url:
+        postgres = EmbeddedPostgres(installation.data)
+        servers.append(postgres)
+        database_url = postgres.url
+    return servers, Addresses(
+        url=url,
+        redis_url=redis_url,
+        database_url=database_url,
+        admin_key=settings.admin_key or installation.admin_key(),
+        health_sockets=str(socket_dir(installation.data)),
+    )
+
+
+def _stop(
+    console: Console, supervisor: Supervisor, installation: Installation, addresses: Addresses
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    installation.withdraw()
+    with console.status("stopping"):
+        supervisor.stop()
+    for left_behind in Path(addresses.health_sockets).glob(f"*{HEALTH_SUFFIX}"):
+        left_behind.unlink(missing_ok=True)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -3,7 +3,8 @@
 What PostgreSQL has is what was committed and stored; of what Redis had beyond that, nothing can
 come back. So what is restored is a new history, and a process that still knows the old one cannot
 write into it. Webhooks of the last minutes are sent again, because it is unknown which were
-delivered; they keep their ids. Leases, dead letters and undelivered older webhooks are not restored.
+delivered; they keep their ids. Leases, dead letters and older webhooks that were not delivered are
+not restored.
 """
 
 from collections import defaultdict

@@ -1,10 +1,11 @@
-"""Settings: one frozen object per process, read once. The only reader of the environment
-but for the commands in ``exchange``, which ask what is set before they run anything, and for
-``runtime.process.failpoints``, which a test sets and nobody configures.
+"""Settings: one frozen object per process, read once.
+
+Nothing else reads the environment, except the commands in ``exchange``, which ask what is set
+before they run anything, and ``runtime.process.failpoints``, which tests set.
 
 A field ``redis_url`` of :class:`Settings` comes from ``EXCHANGE_REDIS_URL``; a field ``linger_ms``
 that a process adds comes from ``EXCHANGE_<PROCESS>_LINGER_MS``, and an unknown variable under that
-prefix is refused, because a misspelled setting that is silently ignored costs a night.
+prefix is refused, because a misspelled setting would be ignored without a word.
 """
 
 import os
