@@ -1,4 +1,4 @@
-"""The engine alone as a place to replay a recorded market (``exchange replay-market --engine``)."""
+"""The engine alone as a place to replay a recording (``exchange replay-recording --engine``)."""
 
 from itertools import islice
 

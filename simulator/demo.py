@@ -5,68 +5,59 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
-import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from simulator.broker import Broker, CallFailed, connect
+from simulator.broker import Broker, connect
+from simulator.errors import CallFailed
+from simulator.load.tickers import run_mark
+from simulator.target import Target
 
 BROKERS = ("Alvorada", "Boreal", "Cruzeiro", "Delta")
 TICKERS = ("PETR4", "VALE3", "ITUB4", "BBDC4")
 BASE_PRICE = 1_000
 SHOWN_LEVELS = 3
+SHOWN_TRADES = 10
 SETTLE_SECONDS_MAX = 10.0
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LOOK_AGAIN_SECONDS = 0.01
+
+Placed = list[tuple[Broker, str]]
+"""Who placed which order."""
 
 
-def demo(
-    url: str = typer.Option(
-        "http://127.0.0.1:8000", envvar="EXCHANGE_URL", help="Where the exchange answers."
-    ),
-    admin_key: str = typer.Option(
-        ..., envvar="EXCHANGE_ADMIN_KEY", help="Known by itself when `exchange up` runs here."
-    ),
-    orders: int = typer.Option(300, min=1, max=100_000, help="How many orders to send."),
-    seed: int = typer.Option(1, help="The same seed sends the same orders."),
-) -> None:
-    """Send crossing orders, print trades, book and balances; fail unless balances sum to 0."""
-    console = Console()
-    try:
-        with connect(url) as client:
-            balanced = _run(console, client, admin_key, orders, seed)
-    except (httpx.TransportError, CallFailed) as error:
-        console.print(f"[red]{url}:[/red] {error}", highlight=False)
-        raise typer.Exit(1) from error
-    raise typer.Exit(0 if balanced else 1)
+def demo(console: Console, target: Target, *, orders: int, seed: int) -> dict[str, Any]:
+    """Register four brokers, send crossing orders and print trades, a book and balances.
+
+    The same seed sends the same orders. Passed means that the balances sum to 0. Raises
+    :class:`~simulator.errors.SimulationFailed` when a call is refused or not answered.
+    """
+    with connect(target) as client:
+        brokers = [Broker.register(client, target.admin_key, name) for name in BROKERS]
+        # Symbols of this run alone, so that orders of an earlier one do not trade with ours.
+        mark = run_mark()
+        symbols = [f"{ticker}{mark}" for ticker in TICKERS]
+        placed = _place(console, brokers, symbols, orders, seed)
+        found = _settled(placed)
+        console.print(_trades_table(found, brokers))
+        console.print(_book_table(symbols[0], brokers[0].book(symbols[0], SHOWN_LEVELS)))
+        balances = {broker.name: broker.balance() for broker in brokers}
+    console.print(_balances_table(balances))
+    total, trades = sum(balances.values()), _trade_count(found)
+    verdict = "[green]balances sum to 0[/green]" if total == 0 else f"[red]sum is {total}[/red]"
+    console.print(f"{len(placed)} orders, {trades} trades; {verdict}")
+    return {"passed": total == 0, "orders": len(placed), "trades": trades, "balances": balances}
 
 
-def _run(console: Console, client: httpx.Client, admin_key: str, count: int, seed: int) -> bool:
-    brokers = [Broker.register(client, admin_key, name) for name in BROKERS]
-    # Symbols of this run alone, so that orders of an earlier one do not trade with ours.
-    run = _base36(int(time.time()))
-    symbols = [f"{ticker}.{run}" for ticker in TICKERS]
+def _place(
+    console: Console, brokers: list[Broker], symbols: list[str], count: int, seed: int
+) -> Placed:
     flow = random.Random(seed)
-    placed: list[tuple[Broker, str]] = []
+    placed = []
     for _ in track(range(count), "sending orders", console=console):
         broker = flow.choice(brokers)
         placed.append((broker, broker.place(_order(flow, symbols))))
-    states = [_settled(broker, order_id) for broker, order_id in placed]
-
-    console.print(_trades(states, brokers))
-    console.print(_book(brokers[0].book(symbols[0], SHOWN_LEVELS)))
-    balances = {broker.name: broker.balance() for broker in brokers}
-    table = Table(title="balances in cents", title_justify="left")
-    table.add_column("broker")
-    table.add_column("cash", justify="right")
-    for name, cash in balances.items():
-        table.add_row(name, f"{cash:,}")
-    console.print(table)
-    total = sum(balances.values())
-    verdict = "[green]balances sum to 0[/green]" if total == 0 else f"[red]sum is {total}[/red]"
-    console.print(f"{len(placed)} orders, {_trade_count(states)} trades; {verdict}")
-    return total == 0
+    return placed
 
 
 def _order(flow: random.Random, symbols: list[str]) -> dict[str, Any]:
@@ -88,42 +79,63 @@ def _order(flow: random.Random, symbols: list[str]) -> dict[str, Any]:
     }
 
 
-def _settled(broker: Broker, order_id: str) -> dict[str, Any]:
-    """The order once a matcher has seen it."""
+def _settled(placed: Placed) -> list[dict[str, Any]]:
+    """The orders once the exchange has matched them all.
+
+    An exchange that shows a ``state`` says so of each order. Of another one the orders are read
+    until every trade shows on both of its sides.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while True:
-        order = broker.order(order_id)
-        if order["state"] != "pending":
-            return order
+        orders = [broker.order(order_id) for broker, order_id in placed]
+        if not any(order.get("state") == "pending" for order in orders) and _both_sides(orders):
+            return orders
         if time.monotonic() > deadline:
-            raise CallFailed(f"order {order_id} is still pending: is a matcher running?")
-        time.sleep(0.01)
+            raise CallFailed(
+                f"after {SETTLE_SECONDS_MAX:.0f} s there are still orders that are not matched, or"
+                " trades that only one side shows: is a matcher running?"
+            )
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
-def _trade_count(states: list[dict[str, Any]]) -> int:
-    return len({trade["trade_id"] for order in states for trade in order["trades"]})
+def _both_sides(orders: list[dict[str, Any]]) -> bool:
+    """Whether as much was bought as was sold."""
+    sums = {"bid": 0, "ask": 0}
+    for order in orders:
+        sums[order["side"]] += sum(trade["quantity"] for trade in order.get("trades") or ())
+    return sums["bid"] == sums["ask"]
 
 
-def _trades(states: list[dict[str, Any]], brokers: list[Broker]) -> Table:
+def _bought(orders: list[dict[str, Any]]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Each trade once, from the side of its buyer: time, symbol, trade."""
+    return [
+        (str(trade.get("executed_at", "")), order["symbol"], trade)
+        for order in orders
+        if order["side"] == "bid"
+        for trade in order.get("trades") or ()
+    ]
+
+
+def _trade_count(orders: list[dict[str, Any]]) -> int:
+    return len(_bought(orders))
+
+
+def _trades_table(orders: list[dict[str, Any]], brokers: list[Broker]) -> Table:
     names = {broker.broker_id: broker.name for broker in brokers}
     table = Table(title="the last ten trades, seen by the buyers", title_justify="left")
     for column in ("time", "symbol", "price", "quantity", "seller"):
         table.add_column(column)
-    bought = [
-        (trade["executed_at"], order["symbol"], trade)
-        for order in states
-        if order["side"] == "bid"
-        for trade in order["trades"]
-    ]
-    for executed_at, symbol, trade in sorted(bought, key=lambda row: row[0])[-10:]:
-        seller = names.get(trade["counterparty_broker"], "?")
+    for executed_at, symbol, trade in sorted(_bought(orders), key=lambda row: row[0])[
+        -SHOWN_TRADES:
+    ]:
+        seller = names.get(str(trade.get("counterparty_broker")), "?")
         price, quantity = f"{trade['price'] / 100:.2f}", str(trade["quantity"])
         table.add_row(executed_at[11:23], symbol, price, quantity, seller)
     return table
 
 
-def _book(book: dict[str, Any]) -> Table:
-    table = Table(title=f"book of {book['symbol']}", title_justify="left")
+def _book_table(symbol: str, book: dict[str, Any]) -> Table:
+    table = Table(title=f"book of {symbol}", title_justify="left")
     for column in ("bid quantity", "bid", "ask", "ask quantity"):
         table.add_column(column, justify="right")
     empty = {"price": 0, "total_quantity": 0}
@@ -140,10 +152,10 @@ def _shown(level: dict[str, int], quantity: bool = False) -> str:
     return str(level["total_quantity"]) if quantity else f"{level['price'] / 100:.2f}"
 
 
-def _base36(number: int) -> str:
-    """The last four digits of a number in base 36."""
-    text = ""
-    for _ in range(4):
-        number, digit = divmod(number, 36)
-        text = _DIGITS[digit] + text
-    return text
+def _balances_table(balances: dict[str, int]) -> Table:
+    table = Table(title="balances in cents", title_justify="left")
+    table.add_column("broker")
+    table.add_column("cash", justify="right")
+    for name, cash in balances.items():
+        table.add_row(name, f"{cash:,}")
+    return table

@@ -8,24 +8,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from simulator.broker import Broker, CallFailed, connect
+from simulator.broker import Broker, connect
 from simulator.load import ceiling
 from simulator.load.checks import Checks, check_all
-from simulator.load.fleet import Assignment, DriverFailed, Outcome, run_fleet
+from simulator.load.fleet import Assignment, Outcome, run_fleet
 from simulator.load.flow import Participants, base_prices
 from simulator.load.market import MarketLoad
 from simulator.load.probe import TradeProbe
 from simulator.load.samples import GROUPS, Samples, percentiles
-from simulator.load.tickers import symbols
+from simulator.load.sink import WebhookSink
+from simulator.load.tickers import run_mark, symbols
 from simulator.report import machine, page, terminal
-from simulator.sink import WebhookSink
+from simulator.target import Target
 
 TOP_SYMBOLS = 20
 LATE_MS_MAX = 50.0  # A driver that was later than this at any time makes the figures doubtful.
@@ -34,24 +33,6 @@ CAPACITY_HALVINGS = 1
 CAPACITY_SCALE_MAX = 5_000.0
 P99_MS_MAX = 100.0
 ERROR_SHARE_MAX = 0.001
-_BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The exchange that is judged."""
-
-    url: str
-    admin_key: str
-    database_url: str = ""
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url).hostname or "127.0.0.1"
-
-    @property
-    def port(self) -> int:
-        return urlsplit(self.url).port or 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,53 +44,35 @@ class Plan:
 
 
 def simulate(
-    url: str = typer.Option(
-        "http://127.0.0.1:8000", envvar="EXCHANGE_URL", help="Where the exchange answers."
-    ),
-    admin_key: str = typer.Option(
-        ..., envvar="EXCHANGE_ADMIN_KEY", help="Known by itself when `exchange up` runs here."
-    ),
-    database_url: str = typer.Option(
-        "", envvar="EXCHANGE_DATABASE_URL", help="To count the trades in PostgreSQL as well."
-    ),
-    scale: float = typer.Option(100.0, min=1.0, max=CAPACITY_SCALE_MAX, help="Percent of B3."),
-    duration: float = typer.Option(60.0, min=1.0, max=3600.0, help="Seconds."),
-    seed: int = typer.Option(42, help="The same seed sends the same flow."),
-    processes: int = typer.Option(1, min=1, max=16, help="Driver processes."),
-    report_dir: Path = typer.Option(None, "--report", help="Write report.html and report.json."),
-    json_file: Path = typer.Option(None, "--json", help="Write the figures as one JSON object."),
-    find_capacity: bool = typer.Option(
-        False, "--find-capacity", help="Raise the load until it is too much."
-    ),
-    webhooks: bool = typer.Option(
-        False, "--webhooks", help="Have the trades told to a local receiver that verifies them."
-    ),
-) -> None:
-    """Replay B3's load, open loop, and report what was seen. Exit code 1 when a check failed."""
-    console = Console()
-    target = Target(url, admin_key, database_url)
-    try:
-        own = ceiling.measure()
-        plan = Plan(scale, duration, seed, processes)
-        if find_capacity:
-            steps, result = search_capacity(console, target, plan, own)
-            result["capacity"] = steps
-            console.print(f"[bold]sustained: {sustained(steps):g} % of B3[/bold]")
-        else:
-            with WebhookSink() if webhooks else nullcontext() as sink:
-                result = run(console, target, plan, own, sink=sink)
-            terminal.show(console, result)
-    except (httpx.TransportError, CallFailed, DriverFailed) as error:
-        console.print(f"[red]{url}:[/red] {error}", highlight=False)
-        raise typer.Exit(1) from error
+    console: Console,
+    target: Target,
+    *,
+    scale: float,
+    duration: float,
+    seed: int,
+    processes: int,
+    report_dir: Path | None,
+    find_capacity: bool,
+    webhooks: bool,
+) -> dict[str, Any]:
+    """Replay B3's load, open loop, and report what was seen."""
+    own = ceiling.measure()
+    plan = Plan(scale, duration, seed, processes)
+    if find_capacity:
+        steps, result = search_capacity(console, target, plan, own)
+        result["capacity"] = steps
+        console.print(f"[bold]sustained: {sustained(steps):g} % of B3[/bold]")
+    else:
+        with WebhookSink() if webhooks else nullcontext() as sink:
+            result = run(console, target, plan, own, sink=sink)
+        terminal.show(console, result)
+    result["passed"] = all(result["checks"].values())
     if report_dir is not None:
         report_dir.mkdir(parents=True, exist_ok=True)
         (report_dir / "report.html").write_text(page.render(result), encoding="utf-8")
         (report_dir / "report.json").write_text(json.dumps(result, indent=1))
         console.print(f"report: {report_dir / 'report.html'}")
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1))
-    raise typer.Exit(0 if all(result["checks"].values()) else 1)
+    return result
 
 
 def run(
@@ -122,9 +85,9 @@ def run(
 ) -> dict[str, Any]:
     """One run: register, open the market, drive, check, and sum up."""
     load = MarketLoad(plan.scale)
-    mark = _run_mark()
+    mark = run_mark()
     names = symbols(load.symbols, mark)
-    with connect(target.url) as client:
+    with connect(target) as client:
         brokers = [
             _register(client, target.admin_key, n, mark, sink if n < load.brokers else None)
             for n in range(load.brokers + 2)
@@ -144,7 +107,7 @@ def run(
             plan.processes,
         )
         watched = machine.server_roots(target.port)
-        probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE.{mark}")
+        probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE{mark}")
         outcome, server = _drive(console, assignment, watched, probe)
         checks = Checks()
         if checked:
@@ -346,12 +309,3 @@ def too_much(result: dict[str, Any]) -> str:
     if result["driver"]["late"]:
         return f"the driver was {result['driver_late_ms_max']:.0f} ms late"
     return ""
-
-
-def _run_mark() -> str:
-    """Four characters that tell this run's symbols from those of others."""
-    number, text = time.time_ns() // 10**8, ""
-    for _ in range(4):
-        number, digit = divmod(number, 36)
-        text = _BASE36[digit] + text
-    return text

@@ -110,7 +110,7 @@ class EmbeddedRedis(_Server):
         super().__init__("valkey", data / "valkey.log")
         self._binary = binary
         self._dir = data / "redis"
-        self._socket = _socket_dir(data) / "valkey.sock"
+        self._socket = socket_dir(data) / "valkey.sock"
         self.url = f"unix://{self._socket}"
 
     def start(self) -> None:
@@ -153,7 +153,7 @@ class EmbeddedPostgres(_Server):
     def __init__(self, data: Path) -> None:
         super().__init__("postgres", data / "postgres.log")
         self._dir = data / "postgres"
-        self._sockets = self._dir if _fits(self._dir) else _socket_dir(data)
+        self._sockets = self._dir if _fits(self._dir) else socket_dir(data)
         self._user = _POSTGRES_SYSTEM_USER if os.geteuid() == 0 else None
         self.url = self._url(self.database)
 
@@ -227,7 +227,7 @@ def _fits(directory: Path) -> bool:
     return len(str(directory / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_MAX
 
 
-def _socket_dir(data: Path) -> Path:
+def socket_dir(data: Path) -> Path:
     """``data`` itself, or a short stand-in for it where its path is too long for a socket."""
     if _fits(data):
         data.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ import httpx
 import psutil
 import psycopg
 
+from simulator.errors import SimulationFailed
+
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
 EXCHANGE = [sys.executable, "-m", "exchange"]
@@ -21,7 +23,7 @@ STREAMS = "streams"
 VERSIONS = ("v1", "v2", "v3", STREAMS)
 
 
-class DidNotStart(Exception):
+class DidNotStart(SimulationFailed):
     """A version did not answer in time; the text names its log."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvloop
 
+from simulator.errors import SimulationFailed
 from simulator.load.driver import Driver
 from simulator.load.flow import Participants, generate
 from simulator.load.market import MarketLoad
@@ -22,7 +23,7 @@ READY_SECONDS_MAX = 600.0
 OVERTIME_SECONDS_MAX = 60.0
 
 
-class DriverFailed(Exception):
+class DriverFailed(SimulationFailed):
     """A driver process ended early; the text is its error."""
 
 

@@ -4,9 +4,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-import httpx
-
-from simulator.broker import Broker, CallFailed
+from simulator.broker import Broker
+from simulator.errors import SimulationFailed
 from simulator.load.samples import percentiles
 
 PERIOD_SECONDS = 0.2
@@ -46,7 +45,7 @@ class TradeProbe:
         for _ in self._beats():
             try:
                 self.delays_ms.append(self._probe())
-            except (httpx.TransportError, CallFailed, TimeoutError):
+            except (SimulationFailed, TimeoutError):
                 self.failures += 1
 
     def _beats(self) -> Iterator[None]:

@@ -4,7 +4,10 @@ from typing import Any, Protocol
 
 import httpx
 
-from simulator.broker import Broker, CallFailed
+from simulator.broker import Broker, connect
+from simulator.errors import CallFailed
+from simulator.load.tickers import SYMBOL_LENGTH_MAX, run_mark
+from simulator.target import Target
 
 Levels = list[tuple[int, int]]
 VALID_UNTIL = "2999-01-01T00:00:00Z"
@@ -35,11 +38,9 @@ class Venue(Protocol):
 class HttpVenue:
     """A running exchange; every command is a request of its own, in order."""
 
-    def __init__(self, client: httpx.Client, broker: Broker, symbol: str) -> None:
-        self._client = client
+    def __init__(self, broker: Broker, symbol: str) -> None:
         self._broker = broker
         self._symbol = symbol
-        self._headers = {"authorization": f"Bearer {broker.api_key}"}
         self._order_ids: dict[str, str] = {}
         self._is_settled = True
 
@@ -60,14 +61,12 @@ class HttpVenue:
         order_id = self._order_ids.get(reference)
         if order_id is None:
             return
-        answer = self._client.patch(
-            f"/orders/{order_id}",
-            json={"price": price, "quantity": quantity},
-            headers=self._headers,
-        )
-        # 409: the order has ended here, or more of it is filled than the recording says.
-        if not answer.is_success and answer.status_code != httpx.codes.CONFLICT:
-            raise CallFailed(f"{answer.status_code}: {answer.text[:200]}")
+        try:
+            self._broker.amend(order_id, price, quantity)
+        except CallFailed as error:
+            # 409: the order has ended here, or more of it is filled than the recording says.
+            if error.status != httpx.codes.CONFLICT:
+                raise
 
     def cancel(self, reference: str) -> None:
         if reference in self._order_ids:
@@ -96,3 +95,32 @@ class HttpVenue:
         if not self._is_settled:
             self.place("settle", "bid", 1, 1)
             self.cancel("settle")
+
+
+class HttpVenues:
+    """Opens venues of one exchange, with one broker and symbols of this run alone. As a context
+    manager it closes its connections at the end."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._client = connect(target)
+        self._mark = run_mark()
+        self._broker: Broker | None = None
+
+    def __call__(self, symbol: str) -> HttpVenue:
+        """A venue for one symbol of a recording; the first one registers the broker."""
+        if self._broker is None:
+            name = f"replay {self._mark}"
+            self._broker = Broker.register(self._client, self._target.admin_key, name)
+        return HttpVenue(self._broker, symbol[: SYMBOL_LENGTH_MAX - len(self._mark)] + self._mark)
+
+    def __enter__(self) -> "HttpVenues":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+
+def http_venues(target: Target) -> HttpVenues:
+    """Where to replay over HTTP: call it with a symbol to get a venue."""
+    return HttpVenues(target)

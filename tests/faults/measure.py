@@ -22,11 +22,10 @@ from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel, RedisCommand
-from runtime.redis.functions.library import call
-from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
-from runtime.redis.registry import parse_instrument
+from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
 from tests.faults.fleet import Fleet, pause
 from tests.support.eventually import eventually
+from tests.support.feeding import history_of, list_symbol
 from tests.support.running import bearer, order_body
 
 SYMBOLS = 450
@@ -60,10 +59,7 @@ class Feeder:
         self._last = dict.fromkeys(range(SYMBOLS + 1), 0)
 
     def _list(self, symbol: str) -> Instrument:
-        arguments = [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY]
-        reply = self.channel.execute(*call("list_instrument", arguments, [symbol, PARTITIONS]))
-        listed = parse_instrument(reply)
-        return Instrument(listed.symbol, listed.number, listed.partition)
+        return list_symbol(self.channel, symbol, PARTITIONS)
 
     def feed(self, count: int) -> None:
         """Append ``count`` commands, never more than ``BACKLOG_MAX`` ahead of the matcher."""
@@ -100,10 +96,10 @@ class Feeder:
             command = self._command(instrument, self._last[instrument.number], now_ms)
             entry = AppendRequest(instrument.symbol, codec.encode(command), Urgency.TICK)
             by_partition.setdefault(instrument.partition, []).append(entry)
-        calls = [append_call(p, entries, Limits()) for p, entries in by_partition.items()]
-        for reply in self.channel.pipeline(calls):
-            if isinstance(reply, Exception):
-                raise reply
+        history_id = history_of(self.channel)
+        self.channel.call_all(
+            [append(history_id, p, requests, Limits()) for p, requests in by_partition.items()]
+        )
 
     def _command(
         self, instrument: Instrument, sequence: int, now_ms: int

@@ -9,14 +9,14 @@ import pytest
 
 from exchange.local.servers import EmbeddedRedis
 from ingress.service import create as create_ingress
-from protocol import codec, keys
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
-from runtime.http.asgi import Application, create_app
+from runtime.http.asgi import Application
+from runtime.http.factory import create_app
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import call, ensure_loaded
 from runtime.redis.genesis import found_or_join
+from tests.support.feeding import register
 from tests.support.running import bearer, order_body
 
 
@@ -27,9 +27,9 @@ def dying_redis(short_dir: Path) -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(data)
     server.start()
     channel = Channel(server.url, "tests")
-    ensure_loaded(channel)
+    found_or_join(channel, load(Settings, {}))
     entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
-    channel.execute(*call("register", [keys.REGISTRY], [codec.encode(entry)]))
+    register(channel, entry)
     channel.close()
     yield server
     server.kill()

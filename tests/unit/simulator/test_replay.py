@@ -10,15 +10,20 @@ from exchange.engine_venue import EngineVenue
 from simulator.recorded import b3day
 from simulator.recorded.b3day import Event
 from simulator.recorded.lobster import DELETE, EXECUTION, NEW, PARTIAL_CANCEL, Message, Replay
-from simulator.recorded.replay import open_engine, replay_all
+from simulator.recorded.replay import replay_recording
 
 FOLDER = os.environ.get("EXCHANGE_MARKETDATA", "")
 
 
 @pytest.mark.skipif(not FOLDER, reason="EXCHANGE_MARKETDATA does not name the market data folder")
 def test_recorded_executions_are_those_of_price_time_priority() -> None:
-    rows = replay_all(Console(quiet=True), Path(FOLDER), open_engine(), 0)
-    found = {row["symbol"]: row for row in rows}
+    lobster = (
+        Path(FOLDER) / "lobster_AAPL_2012-06-21_0930-1030_message_50.csv.gz",
+        Path(FOLDER) / "lobster_AAPL_2012-06-21_first_rows_orderbook_10.csv.gz",
+    )
+    b3 = Path(FOLDER) / "b3_PETR4F_VALE5F_2015-11-03_orders.csv.gz"
+    result = replay_recording(Console(quiet=True), EngineVenue, lobster=lobster, b3=b3, limit=0)
+    found = {row["symbol"]: row for row in result["recordings"]}
     assert found["AAPL"]["books"] == "999 of 999"
     assert found["AAPL"]["judged"] == 4_067
     assert found["AAPL"]["hit_first"] >= 4_043

@@ -2,11 +2,10 @@
 
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks import Webhook
 
-from simulator.listen import BODY_MAX, SOCKET_SECONDS_MAX, is_signed
+from simulator.receiver import is_signed, receiver
 
 SETTLE_SECONDS_MAX = 60.0
 LOOK_AGAIN_SECONDS = 0.1
@@ -22,27 +21,7 @@ class WebhookSink:
         self._lock = threading.Lock()
         self.repeated = 0
         self.unverified = 0
-        sink = self
-
-        class Handler(BaseHTTPRequestHandler):
-            timeout = SOCKET_SECONDS_MAX
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                length = self.headers.get("content-length", "")
-                good = length.isdigit() and int(length) <= BODY_MAX
-                body = self.rfile.read(int(length)) if good else b""
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                accepted = sink.take(self.path, headers, body)
-                self.send_response(204 if accepted else 401)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Thousands of calls are no news."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = receiver(0, self.take)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def url(self, number: int) -> str:
@@ -50,13 +29,16 @@ class WebhookSink:
         return f"http://127.0.0.1:{self._server.server_address[1]}/{number}"
 
     def expect(self, number: int, secret: str) -> None:
+        """Verify what comes for the broker of this number with its secret."""
         self._verifiers[f"/{number}"] = Webhook(secret)
 
     @property
     def received(self) -> int:
+        """How many distinct messages have come."""
         return len(self._ids)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> bool:
+        """Count one call; false when its signature does not hold."""
         verifier = self._verifiers.get(path)
         verified = verifier is not None and is_signed(verifier, body, headers)
         message_id = headers.get("webhook-id", "")
@@ -70,7 +52,8 @@ class WebhookSink:
         return verified
 
     def wait_for(self, count: int) -> int:
-        """How many messages have come, at the latest when nothing more is to be hoped for."""
+        """How many messages have come once there are ``count``, or after
+        ``SETTLE_SECONDS_MAX``."""
         deadline = time.monotonic() + SETTLE_SECONDS_MAX
         while self.received < count and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN_SECONDS)
