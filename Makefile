@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+COVER := --cov --cov-report=term
 
 # Recorded order flow for the replay tests, where it lies beside the project; without it they skip.
 EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
@@ -22,8 +23,19 @@ demo: install
 bench: install
 	$(BIN)/exchange bench all $(ARGS)
 
+# With ARGS, which pick tests or add options, coverage is not measured.
 test: check
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(if $(ARGS),$(ARGS),$(COVER))
+
+# The tests of single modules: no server, no process, no network.
+unit: install-dev
+	$(BIN)/pytest tests/unit $(ARGS)
+
+# Coverage of the processes that the tests start as well, as HTML in htmlcov/. It takes about twice as
+# long, so that the fault matrix, whose processes are killed, is left out.
+coverage: install-dev
+	$(BIN)/pytest --cov --cov-config=tests/coverage-processes.toml --cov-report=term \
+		--cov-report=html --ignore=tests/faults $(ARGS)
 
 # Every row of the fault matrix: make faults KILLS=200 SEED=1
 KILLS ?= 200
