@@ -11,7 +11,7 @@ ARGS ?=
 EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
 export EXCHANGE_MARKETDATA
 
-.PHONY: up test faults bench demo format check install install-dev constraints clean
+.PHONY: up test unit coverage faults bench demo format check install install-dev constraints clean
 
 up: install
 	$(BIN)/exchange up $(ARGS)
@@ -52,18 +52,25 @@ $(VENV)/installed: constraints.txt pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/installed-dev: constraints-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: constraints-dev.txt constraints-client.txt $(VENV)/installed
 	$(PIP) install --require-hashes -r constraints-dev.txt
+	$(PIP) install --require-hashes --no-deps -r constraints-client.txt
 	touch $@
 
-# Pins anew, with hashes and without index addresses.
-COMPILE := $(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe \
-	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for editable
+# Pins anew, with hashes and without index addresses: of the exchange with its embedded servers and
+# reports, of the image for production (the core alone), and of what the tests need besides.
+# `make constraints UPGRADE=` keeps every version that still fits.
+UPGRADE ?= --upgrade
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host --build-deps-for editable
 
 constraints: install-dev
-	$(COMPILE) --output-file constraints.txt pyproject.toml
-	$(COMPILE) --extra dev --constraint constraints.txt --output-file constraints-dev.txt \
-		pyproject.toml
+	$(COMPILE) $(UPGRADE) --allow-unsafe --extra local --extra report \
+		--output-file constraints.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --allow-unsafe --constraint constraints.txt \
+		--output-file constraints-production.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) --unsafe-package mini-exchange --extra dev --extra local --extra report \
+		--constraint constraints.txt --output-file constraints-dev.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV)

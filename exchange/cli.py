@@ -1,16 +1,16 @@
-"""The ``exchange`` command."""
+"""The ``exchange`` command: every word of it, in the four groups of its help.
 
-import json
-import sys
-from pathlib import Path
+This is the composition root. It may import everything, and the functions in ``exchange.commands``
+do so in their bodies, so that a command loads only what it uses.
+"""
+
+import inspect
+from collections.abc import Callable
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from exchange.local.installation import DEFAULT_DATA, Installation
-from exchange.options import DATA
-from exchange.plugins import load_plugin, plugins
+from exchange.commands import judge, repair, run, watch
+from protocol.version import VERSION
 
 app = typer.Typer(
     help="A mini stock exchange on Redis streams.",
@@ -19,97 +19,48 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    "Run": {"up": run.up, "run": run.run, "migrate": run.migrate, "demo": run.demo},
+    "Watch": {"status": watch.status, "listen": watch.listen},
+    "Judge": {
+        "check": judge.check,
+        "verify-journal": judge.verify_journal,
+        "bench": judge.bench,
+        "simulate": judge.simulate,
+        "compare": judge.compare,
+        "replay-recording": judge.replay_recording,
+    },
+    "Repair": {"restore": repair.restore},
+}
 
-@app.command()
-def run(
-    worker: str = typer.Argument(help="ingress, matcher, persister, notifier, readapi, or http."),
+
+def _help(function: Callable[..., None]) -> str:
+    """Its docstring with each paragraph in one line, so that the terminal breaks the lines."""
+    paragraphs = inspect.getdoc(function) or ""
+    return "\n\n".join(" ".join(text.split()) for text in paragraphs.split("\n\n"))
+
+
+for group, commands in GROUPS.items():
+    for name, function in commands.items():
+        app.command(name, help=_help(function), rich_help_panel=group)(function)
+app.command("postgres", hidden=True)(run.postgres)  # `exchange compare` runs it.
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mini-exchange {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
-    """Run one worker against the servers of EXCHANGE_REDIS_URL and EXCHANGE_DATABASE_URL.
-
-    `http` is ingress and readapi in one process on one port.
-    """
-    if worker == "http":
-        from runtime.http.server import main as serve  # Heavy, and only this worker needs it.
-        from runtime.process.settings import Settings
-
-        serve(Settings, [entry.load() for entry in plugins("services").values()])
-    if worker not in plugins("workers"):
-        raise typer.BadParameter(f"known: http, {', '.join(sorted(plugins('workers')))}")
-    load_plugin("workers", worker)()
-
-
-@app.command()
-def status(data: Path = DATA) -> None:
-    """Show partitions, owners, lags, watermarks and workers."""
-    from exchange.status import status as show
-
-    Installation(data).export()
-    raise typer.Exit(show())
-
-
-@app.command()
-def bench(
-    stage: str = typer.Argument("all", help="book, matcher, ingress, or all."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
-) -> None:
-    """Measure the stages: pure matching, log to committed result, acknowledged orders."""
-    known = plugins("benchmarks")
-    if stage != "all" and stage not in known:
-        raise typer.BadParameter(f"known: all, {', '.join(sorted(known))}")
-    chosen = sorted(known) if stage == "all" else [stage]
-    results = {name: known[name].load()() for name in chosen}
-    if as_json:
-        sys.stdout.write(json.dumps(results) + "\n")
-        return
-    table = Table(title="exchange bench", title_justify="left")
-    for column in ("stage", "what", "value"):
-        table.add_column(column, overflow="fold")
-    for name, result in results.items():
-        for what, value in result.items():
-            shown = f"{value:,}" if isinstance(value, int) else str(value)
-            table.add_row(name, what, shown)
-    Console().print(table)
-
-
-@app.command()
-def postgres(data: Path = typer.Argument(help="Directory of the data, made if missing.")) -> None:
-    """Run the embedded PostgreSQL alone until told to stop; print its URL."""
-    import signal
-
-    from exchange.local.servers import EmbeddedPostgres
-
-    data.mkdir(parents=True, exist_ok=True)
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    server = EmbeddedPostgres(data.resolve())
-    server.start()
-    typer.echo(server.url)
-    signal.sigwait(signals)
-    server.stop()
+    pass
 
 
 def main() -> None:
-    """Entry point: our own commands, and those that the other rings announce."""
-    from exchange.up import run_up
-
-    app.command("up")(run_up)
-    asked = sys.argv[1:2]
-    for name, entry in sorted(plugins("commands").items()):
-        if asked == [name]:
-            Installation(DEFAULT_DATA).export()
-        if asked == [name] or asked not in _OWN:
-            app.command(name)(entry.load())
-    app()
-
-
-_OWN = (
-    ["postgres"],
-    ["run"],
-    ["up"],
-    ["status"],
-    ["bench"],
-)  # They need none of the others imported.
-
-
-if __name__ == "__main__":
-    main()
+    """The entry point of the console script."""
+    app(prog_name="exchange")

@@ -2,12 +2,12 @@
 
 from importlib import resources
 
-import typer
 from alembic import command
 from alembic.config import Config
-from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from runtime.postgres.tables import sqlalchemy_url
+from runtime.process.errors import ExchangeError, SettingsError
 from runtime.process.settings import Settings, load
 
 
@@ -24,10 +24,16 @@ def upgrade(url: str) -> None:
     command.upgrade(alembic_config(url), "head")
 
 
-def migrate() -> None:
-    """Apply the migrations to the database of EXCHANGE_DATABASE_URL."""
+def migrate() -> str:
+    """Apply the migrations to the database of EXCHANGE_DATABASE_URL; returns what was done, for a
+    person. Raises :class:`ExchangeError` without a URL, and when PostgreSQL refuses."""
     url = load(Settings).database_url
     if not url:
-        raise typer.BadParameter("set EXCHANGE_DATABASE_URL")
-    upgrade(url)
-    Console().print("the database has the newest schema")
+        raise SettingsError("set EXCHANGE_DATABASE_URL to the URL of the PostgreSQL database")
+    try:
+        upgrade(url)
+    except SQLAlchemyError as error:
+        raise ExchangeError(
+            f"the database could not be brought to the newest schema: {error}"
+        ) from error
+    return "The database has the newest schema."

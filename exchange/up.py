@@ -6,16 +6,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 import httpx
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from exchange.local.installation import DEFAULT_DATA, Addresses, Installation
-from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
+from exchange.local.health import HEALTH_SUFFIX, HealthWatch
+from exchange.local.installation import Addresses, Installation
+from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis, socket_dir
 from exchange.local.supervisor import Child, Supervisor
 from runtime.process.errors import ExchangeError
 from runtime.process.settings import Settings, load
@@ -35,37 +36,22 @@ class Stopped(Exception):
 def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
     """Run until Ctrl-C or SIGTERM. Raises :class:`ExchangeError` when that is not possible."""
     console = Console()
-    os.environ.setdefault("EXCHANGE_ENV", "development")
-    settings = load(Settings)
+    environment = {"EXCHANGE_ENV": "development", **os.environ}
     installation = Installation(data)
     installation.lock()
     _check_port(host, port)
-    servers: list[EmbeddedRedis | EmbeddedPostgres] = []
-    redis_url, database_url = settings.redis_url, settings.database_url
-    if "EXCHANGE_REDIS_URL" not in os.environ:
-        redis = EmbeddedRedis(installation.data)
-        servers.append(redis)
-        redis_url = redis.url
-    if "EXCHANGE_DATABASE_URL" not in os.environ:
-        postgres = EmbeddedPostgres(installation.data)
-        servers.append(postgres)
-        database_url = postgres.url
-    addresses = Addresses(
-        url=f"http://{host}:{port}",
-        redis_url=redis_url,
-        database_url=database_url,
-        admin_key=settings.admin_key or installation.admin_key(),
-    )
+    servers, addresses = _plan(installation, environment, f"http://{host}:{port}")
+    environment |= _variables(addresses, host, port)
     supervisor = Supervisor(servers)
     _stop_on_signals()
     try:
         with console.status("starting Redis and PostgreSQL"):
             for server in servers:
                 server.start()
-        environment = _environment(addresses)
         with console.status("bringing the database to the newest schema"):
             _migrate(environment)
-        _add_children(supervisor, installation, environment, matchers, ingress, host, port)
+        names = _names(matchers, ingress)
+        _add_children(supervisor, installation, addresses, environment, names)
         with console.status("waiting until orders can be taken"):
             _wait_until_ready(supervisor, addresses.url, console)
         installation.publish(addresses)
@@ -76,11 +62,44 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
     except Stopped:
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        installation.withdraw()
-        with console.status("stopping"):
-            supervisor.stop()
+        _stop(console, supervisor, installation, addresses)
     console.print("stopped; the data stay in", installation.data)
+
+
+def _plan(
+    installation: Installation, environment: Mapping[str, str], url: str
+) -> tuple[list[EmbeddedRedis | EmbeddedPostgres], Addresses]:
+    """The embedded servers that are needed, for those that no variable names, and all addresses."""
+    settings = load(Settings, environment)
+    servers: list[EmbeddedRedis | EmbeddedPostgres] = []
+    redis_url, database_url = settings.redis_url, settings.database_url
+    if not environment.get("EXCHANGE_REDIS_URL"):
+        redis = EmbeddedRedis(installation.data)
+        servers.append(redis)
+        redis_url = redis.url
+    if not database_url:
+        postgres = EmbeddedPostgres(installation.data)
+        servers.append(postgres)
+        database_url = postgres.url
+    return servers, Addresses(
+        url=url,
+        redis_url=redis_url,
+        database_url=database_url,
+        admin_key=settings.admin_key or installation.admin_key(),
+        health_sockets=str(socket_dir(installation.data)),
+    )
+
+
+def _stop(
+    console: Console, supervisor: Supervisor, installation: Installation, addresses: Addresses
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    installation.withdraw()
+    with console.status("stopping"):
+        supervisor.stop()
+    for left_behind in Path(addresses.health_sockets).glob(f"*{HEALTH_SUFFIX}"):
+        left_behind.unlink(missing_ok=True)
 
 
 def _check_port(host: str, port: int) -> None:
@@ -100,12 +119,14 @@ def _stop_on_signals() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def _environment(addresses: Addresses) -> dict[str, str]:
+def _variables(addresses: Addresses, host: str, port: int) -> dict[str, str]:
+    """What tells the workers, which are processes of their own, where everything is."""
     return {
-        **os.environ,
         "EXCHANGE_REDIS_URL": addresses.redis_url,
         "EXCHANGE_DATABASE_URL": addresses.database_url,
         "EXCHANGE_ADMIN_KEY": addresses.admin_key,
+        "EXCHANGE_HOST": host,
+        "EXCHANGE_PORT": str(port),
     }
 
 
@@ -121,34 +142,29 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "exchange", *arguments]
 
 
+def _names(matchers: int, ingress: int) -> list[tuple[str, str]]:
+    """Kind and name of every worker, in the order of their start."""
+    counts = {"matcher": matchers, "persister": 1, "notifier": 1, "http": ingress}
+    return [(k, f"{k}-{number}") for k, count in counts.items() for number in range(1, count + 1)]
+
+
 def _add_children(
     supervisor: Supervisor,
     installation: Installation,
-    environment: dict[str, str],
-    matchers: int,
-    ingress: int,
-    host: str,
-    port: int,
+    addresses: Addresses,
+    environment: Mapping[str, str],
+    names: list[tuple[str, str]],
 ) -> None:
-    kinds = [
-        *[("matcher", number) for number in range(1, matchers + 1)],
-        ("persister", 1),
-        ("notifier", 1),
-        *[("http", number) for number in range(1, ingress + 1)],
-    ]
-    for kind, number in kinds:
-        name = f"{kind}-{number}"
+    for kind, name in names:
+        health_socket = str(Path(addresses.health_sockets) / f"{name}{HEALTH_SUFFIX}")
+        own = {"EXCHANGE_INSTANCE": name, "EXCHANGE_HEALTH_SOCKET": health_socket}
         supervisor.add(
             Child(
                 name,
                 _command("run", kind),
-                {
-                    **environment,
-                    "EXCHANGE_INSTANCE": name,
-                    "EXCHANGE_HOST": host,
-                    "EXCHANGE_PORT": str(port),
-                },
+                {**environment, **own},
                 installation.logs / f"{name}.log",
+                HealthWatch(health_socket, any_answer=kind == "http"),
             )
         )
 
@@ -159,17 +175,20 @@ def _watch(supervisor: Supervisor, console: Console) -> None:
 
 
 def _wait_until_ready(supervisor: Supervisor, url: str, console: Console) -> None:
+    """Orders can be taken, and every worker has answered once."""
     deadline = time.monotonic() + READY_SECONDS_MAX
     with httpx.Client(trust_env=False, timeout=2.0) as client:
         while time.monotonic() < deadline:
             _watch(supervisor, console)
             try:
-                if client.get(f"{url}/health/ready").status_code == httpx.codes.OK:
+                ready = client.get(f"{url}/health/ready").status_code == httpx.codes.OK
+                if ready and all(child.has_answered for child in supervisor.children):
                     return
             except httpx.TransportError:
                 pass  # Not listening yet: that is what we are waiting for.
             time.sleep(WATCH_SECONDS)
-    raise ExchangeError(f"{url} does not answer; see the logs")
+    silent = [child.name for child in supervisor.children if not child.has_answered]
+    raise ExchangeError(f"{', '.join(silent) or url} does not answer; see the logs")
 
 
 def _show(
@@ -190,18 +209,3 @@ def _show(
     console.print(f"admin key         {addresses.admin_key}", soft_wrap=True)
     console.print(f"logs and data     {installation.data}", soft_wrap=True)
     console.print("Ctrl-C stops it and keeps the data; try `make demo` in another terminal.")
-
-
-def run_up(
-    data: Path = typer.Option(DEFAULT_DATA, help="Directory of the data, made if missing."),
-    port: int = typer.Option(8000, min=1, max=65535, help="Port for brokers."),
-    matchers: int = typer.Option(1, min=1, max=64, help="How many matchers."),
-    ingress: int = typer.Option(1, min=1, max=64, help="How many HTTP processes share the port."),
-    host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-) -> None:
-    """Run everything on this machine, on embedded servers unless URLs are set."""
-    try:
-        up(data, port, matchers, ingress, host)
-    except ExchangeError as error:
-        Console(stderr=True).print(f"[red]exchange up:[/red] {error}", highlight=False)
-        raise typer.Exit(1) from error

@@ -1,19 +1,23 @@
 """Appending to the log: one Function call per partition and flush, one fsync for all of them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
+from typing import Any, Protocol
 
+from ingress.refusals import LOG_FULL, NEW_HISTORY, not_taken, outcome_unknown
+from protocol.registry import Directory, Instrument
 from runtime.http.coalescer import Coalescer
-from runtime.http.problems import Problem
-from runtime.process.errors import ExchangeError
+from runtime.process.errors import ExchangeError, HistoryChanged
 from runtime.redis.channel import (
     AsyncChannel,
     BusyLoadingError,
+    FunctionCall,
     NotConnected,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
 )
-from runtime.redis.order_log import AppendRequest, Limits, LogPlace, append_call, places
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, append
+from runtime.redis.genesis import Genesis
 
 BATCH_MAX = 1000
 
@@ -22,79 +26,106 @@ BATCH_MAX = 1000
 _REFUSALS = (OutOfMemoryError, ReadOnlyError)
 _REFUSAL_TEXTS = ("MISCONF", "BUSY", "Function not found")
 
+Item = tuple[Instrument, AppendRequest]
+
+
+class Exchange(Protocol):
+    """What the appender knows of the exchange, see :class:`~runtime.http.context.Context`."""
+
+    directory: Directory
+    genesis: Genesis
+
+    async def follow_history(self) -> None: ...
+
 
 class Appender:
-    """The one writer of this process to the log. ``verify`` looks, before a new connection is
-    used, whether the log is still the one that orders were appended to."""
+    """The one writer of this process to the log.
+
+    It asks ``exchange`` which history Redis holds before it uses a new connection, and when a call
+    was refused because it named another one.
+    """
 
     def __init__(
-        self,
-        url: str,
-        name: str,
-        waiting_max: int,
-        limits: Limits | None = None,
-        verify: Callable[[], Awaitable[None]] | None = None,
+        self, url: str, name: str, waiting_max: int, exchange: Exchange, limits: Limits
     ) -> None:
-        self._channel = AsyncChannel(url, name, on_connect=verify)
-        self._limits = limits or Limits()
-        self._coalescer: Coalescer[tuple[int, AppendRequest], LogPlace] = Coalescer(
-            self._flush, waiting_max, BATCH_MAX
-        )
+        self._channel = AsyncChannel(url, name, on_connect=exchange.follow_history)
+        self._exchange = exchange
+        self._limits = limits
+        self._coalescer: Coalescer[Item, LogPlace] = Coalescer(self._flush, waiting_max, BATCH_MAX)
 
-    async def append(self, partition: int, entry: AppendRequest) -> LogPlace:
+    async def append(self, instrument: Instrument, request: AppendRequest) -> LogPlace:
         """Append one command; returns once it is on disk, or where its first sending was taken.
 
-        Raises a 503 :class:`Problem`: ``overloaded`` or ``unavailable`` when it was not taken,
+        Raises a 503 problem: ``overloaded`` or ``unavailable`` when it was not taken,
         ``outcome_unknown`` when nobody can tell.
         """
-        return await self._coalescer.submit((partition, entry))
+        return await self._coalescer.submit((instrument, request))
 
     async def close(self) -> None:
         await self._coalescer.drain()
         await self._channel.close()
 
-    async def _flush(self, items: list[tuple[int, AppendRequest]]) -> list[LogPlace | Exception]:
+    async def _flush(self, items: list[Item]) -> list[LogPlace | Exception]:
+        results: list[LogPlace | Exception] = [_MISSING] * len(items)
+        refused = await self._send(items, range(len(items)), results)
+        if refused:
+            # A reset or a restore has begun a new history, and nothing of these was taken. Those
+            # whose instrument is the same there are sent again.
+            try:
+                await self._exchange.follow_history()
+            except (RedisError, ExchangeError):
+                return results
+            known = self._exchange.directory.instruments
+            again = [at for at in refused if known.get(items[at][0].symbol) == items[at][0]]
+            await self._send(items, again, results)
+        return results
+
+    async def _send(
+        self, items: list[Item], wanted: Sequence[int], results: list[LogPlace | Exception]
+    ) -> list[int]:
+        """Append the ``wanted`` items and note the result of each. Returns those that were refused
+        because the history is another one; their result is a 503 for now."""
         by_partition: dict[int, list[int]] = {}
-        for at, (partition, _) in enumerate(items):
-            by_partition.setdefault(partition, []).append(at)
-        commands = [
-            append_call(partition, [items[at][1] for at in indices], self._limits)
+        for at in wanted:
+            by_partition.setdefault(items[at][0].partition, []).append(at)
+        history_id, limits = self._exchange.genesis.history_id, self._limits
+        calls = [
+            append(history_id, partition, [items[at][1] for at in indices], limits)
             for partition, indices in by_partition.items()
         ]
         try:
-            replies = await self._channel.pipeline(commands)
+            replies = await self._channel.pipeline([call.command for call in calls])
         except (NotConnected, BusyLoadingError, ExchangeError) as error:
-            return [_unavailable(error)] * len(items)
+            problem = not_taken(error)
         except RedisError as error:
-            return [_unknown(error)] * len(items)
-        results: list[LogPlace | Exception] = [_MISSING] * len(items)
-        for indices, reply in zip(by_partition.values(), replies, strict=True):
-            if isinstance(reply, Exception):
-                problem = _unavailable(reply) if _is_refusal(reply) else _unknown(reply)
-                for at in indices:
-                    results[at] = problem
-                continue
-            for at, place in zip(indices, places(reply), strict=True):
-                results[at] = _OVERLOADED if place is None else place
-        return results
+            problem = outcome_unknown(error)
+        else:
+            refused: list[int] = []
+            for call, reply, indices in zip(calls, replies, by_partition.values(), strict=True):
+                try:
+                    places = _read(call, reply, len(indices))
+                except HistoryChanged:
+                    refused += indices
+                    places = [NEW_HISTORY] * len(indices)
+                for at, place in zip(indices, places, strict=True):
+                    results[at] = place
+            return refused
+        for at in wanted:
+            results[at] = problem
+        return []
+
+
+def _read(
+    call: FunctionCall[list[LogPlace | None]], reply: Any, count: int
+) -> Sequence[LogPlace | Exception]:
+    """A result for each of the ``count`` commands of a call. Raises :class:`HistoryChanged`."""
+    if isinstance(reply, Exception):
+        return [not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)] * count
+    return [LOG_FULL if place is None else place for place in call.read(reply)]
 
 
 def _is_refusal(reply: Exception) -> bool:
     return isinstance(reply, _REFUSALS) or str(reply).startswith(_REFUSAL_TEXTS)
 
 
-_OVERLOADED = Problem(
-    "overloaded", "nothing was taken: too much is waiting to be matched or stored; try again later"
-)
 _MISSING = AssertionError("a flush left an item without a result")
-
-
-def _unavailable(error: Exception) -> Problem:
-    return Problem("unavailable", f"nothing was taken; try again after Retry-After ({error})")
-
-
-def _unknown(error: Exception) -> Problem:
-    return Problem(
-        "outcome_unknown",
-        f"the log did not answer, the order may or may not have been taken ({error})",
-    )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from protocol import codec, keys
+from ingress.refusals import broker_not_found, invalid_webhook_url, registration_unknown
 from protocol.registry import (
     BrokerRegistered,
     EndpointAdded,
@@ -20,60 +20,82 @@ from protocol.registry import (
     RegistryEvent,
     hash_key,
 )
-from runtime.http.context import ADMIN_ONLY, Context
+from runtime.http.context import Context
 from runtime.http.keyring import new_api_key
-from runtime.http.problems import FieldError, Problem
 from runtime.redis.channel import AsyncChannel, NotConnected, RedisError
-from runtime.redis.functions.library import call
+from runtime.redis.functions.register import register
 
+NAME_LENGTH_MAX = 100
+WEBHOOK_URL_LENGTH_MAX = 2000
 WEBHOOK_SECRET_BYTES = 32
 
 
 class RegisterBody(BaseModel):
+    """A broker to register."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=100, pattern="^[^\\x00-\\x1f\\x7f]+$")]
-    webhook_url: Annotated[str, Field(max_length=2000)] | None = None
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=NAME_LENGTH_MAX,
+            pattern="^[^\\x00-\\x1f\\x7f]+$",
+            description="Shown in the broker's balance; no control characters.",
+        ),
+    ]
+    webhook_url: (
+        Annotated[
+            str,
+            Field(
+                max_length=WEBHOOK_URL_LENGTH_MAX,
+                description="Where the execution reports go; without it there are none.",
+            ),
+        ]
+        | None
+    ) = None
 
 
-class Registered(BaseModel):
-    """The secrets are shown here and never again."""
+class RegisteredAnswer(BaseModel):
+    """The new broker. Both secrets are shown here and never again."""
 
-    broker_id: str
-    api_key: str
-    webhook_secret: str | None = None
+    model_config = ConfigDict(extra="forbid")
+
+    broker_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+    api_key: Annotated[str, Field(description="Send it as `Authorization: Bearer <api_key>`.")]
+    webhook_secret: Annotated[
+        str | None,
+        Field(description="Verifies the signature of webhooks; only where a URL was given."),
+    ] = None
 
 
-class IssuedKey(BaseModel):
-    api_key: str
+class IssuedKeyAnswer(BaseModel):
+    """The new key of a broker. It is shown here and never again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    api_key: Annotated[str, Field(description="Send it as `Authorization: Bearer <api_key>`.")]
 
 
 def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
     router = APIRouter(tags=["brokers"])
 
     async def write(events: list[RegistryEvent]) -> None:
-        entry = codec.encode(RegistryEntry(events))
+        entry = RegistryEntry(events)
         try:
-            await channel.execute(*call("register", [keys.REGISTRY], [entry]))
+            await context.call(channel, lambda genesis: register(genesis.history_id, entry))
         except NotConnected:
             raise
         except RedisError as error:
-            raise Problem(
-                "outcome_unknown", f"the registry did not answer; register again ({error})"
-            ) from error
+            raise registration_unknown(error) from error
         await context.registry.refresh()
 
     def require_broker(broker_id: str) -> None:
         if broker_id not in context.directory.brokers:
-            raise Problem("broker_not_found", "no broker has this id")
+            raise broker_not_found()
 
-    @router.post(
-        "/register",
-        status_code=201,
-        response_model_exclude_none=True,
-        openapi_extra=ADMIN_ONLY,
-    )
-    async def register(body: RegisterBody, request: Request) -> Registered:
+    @router.post("/register", status_code=201, response_model_exclude_none=True)
+    async def register_broker(body: RegisterBody, request: Request) -> RegisteredAnswer:
         """Register a broker (admin key). Both secrets are shown this once."""
         context.require_admin(request)
         broker_id = str(uuid.uuid4())
@@ -89,18 +111,18 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
             endpoint = EndpointAdded(str(uuid.uuid4()), broker_id, body.webhook_url, secret)
             events.append(endpoint)
         await write(events)
-        return Registered(broker_id=broker_id, api_key=api_key, webhook_secret=secret)
+        return RegisteredAnswer(broker_id=broker_id, api_key=api_key, webhook_secret=secret)
 
-    @router.post("/admin/brokers/{broker_id}/api-key", status_code=201, openapi_extra=ADMIN_ONLY)
-    async def rotate_key(broker_id: str, request: Request) -> IssuedKey:
+    @router.post("/admin/brokers/{broker_id}/api-key", status_code=201)
+    async def rotate_key(broker_id: str, request: Request) -> IssuedKeyAnswer:
         """Revoke a broker's keys and issue a new one (admin key)."""
         context.require_admin(request)
         require_broker(broker_id)
         api_key = new_api_key()
         await write([KeysRevoked(broker_id), KeyIssued(broker_id, hash_key(api_key))])
-        return IssuedKey(api_key=api_key)
+        return IssuedKeyAnswer(api_key=api_key)
 
-    @router.delete("/admin/brokers/{broker_id}/api-key", status_code=204, openapi_extra=ADMIN_ONLY)
+    @router.delete("/admin/brokers/{broker_id}/api-key", status_code=204)
     async def revoke_key(broker_id: str, request: Request) -> Response:
         """Revoke all keys of a broker (admin key)."""
         context.require_admin(request)
@@ -112,8 +134,8 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
 
 
 def check_webhook_url(url: str, is_development: bool) -> None:
-    """What can be known before a delivery: scheme, host, no credentials. The address itself is
-    judged at every attempt, because a name can change its mind."""
+    """Raise ``invalid_webhook_url`` for what is wrong before any delivery: the scheme, the host,
+    credentials. The address is checked at every attempt, because that of a name can change."""
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or parts.port > 0
@@ -130,12 +152,7 @@ def check_webhook_url(url: str, is_development: bool) -> None:
         and " " not in url
     )
     if not usable:
-        detail = f"give an absolute {' or '.join(schemes)} URL without credentials"
-        raise Problem(
-            "invalid_webhook_url",
-            detail,
-            (FieldError("#/webhook_url", "invalid_webhook_url", detail),),
-        )
+        raise invalid_webhook_url(schemes)
 
 
 def _new_webhook_secret() -> str:

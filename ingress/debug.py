@@ -1,53 +1,74 @@
 """``POST /debug/reset``: an empty exchange for the next benchmark. Development only.
 
-Brokers, keys and instruments stay; orders, trades, balances and the history go. Matchers find
-their leases gone and start again; whatever was on its way at that moment is lost, on purpose.
+Brokers, keys and instruments stay; orders, trades and balances go, and a new history begins. What
+was on its way at that moment is lost, on purpose. Workers notice the new history at their next
+call, forget what they know and read it again.
 """
 
-from fastapi import APIRouter, Request, Response
-from sqlalchemy import text
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from runtime.http.context import ADMIN_ONLY, Context
-from runtime.postgres.tables import sqlalchemy_url
-from runtime.redis.channel import AsyncChannel
-from runtime.redis.functions.library import call
+from runtime.http.context import Context
+from runtime.postgres import tables
+from runtime.redis.channel import AsyncChannel, FunctionCall
+from runtime.redis.functions.reset import reset
+from runtime.redis.genesis import new_history_id
 
-_LOCK = text("LOCK TABLE cursors IN ACCESS EXCLUSIVE MODE")
+# Who compares the histories or stores a batch meanwhile waits until both sides have the new one.
+_LOCK = text("LOCK TABLE genesis, cursors IN ACCESS EXCLUSIVE MODE")
 _TRUNCATE = text("TRUNCATE trades, orders, balances, journal")
 _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
-_RESET = call("reset", [], [])
+
+
+class ResetAnswer(BaseModel):
+    """The exchange is empty; ``history_id`` names its new history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    history_id: str
+    status: Literal["reset"] = "reset"
 
 
 def debug_router(context: Context) -> APIRouter:
     router = APIRouter(prefix="/debug", tags=["debug"])
 
-    @router.post("/reset", status_code=204, openapi_extra=ADMIN_ONLY)
-    async def reset(request: Request) -> Response:
+    @router.post("/reset")
+    async def begin_anew(request: Request) -> ResetAnswer:
         """Forget all orders, trades and balances (admin key)."""
         context.require_admin(request)
-        settings = context.settings
+        settings, genesis = context.settings, context.genesis
+        history_id, epoch = new_history_id(), genesis.epoch + 1
+        call = reset(history_id, epoch, genesis.partitions, list(context.directory.endpoints))
         channel = AsyncChannel(settings.redis_url, f"debug-{settings.instance}")
         try:
             if settings.database_url:
-                await _reset_both(channel, settings.database_url)
+                await _reset_both(channel, call, settings.database_url, history_id, epoch)
             else:
-                await channel.execute(*_RESET)
+                await channel.call(call)
         finally:
             await channel.close()
-        return Response(status_code=204)
+        await context.follow_history()
+        return ResetAnswer(history_id=history_id)
 
     return router
 
 
-async def _reset_both(channel: AsyncChannel, database_url: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url))
+async def _reset_both(
+    channel: AsyncChannel, call: FunctionCall[int], database_url: str, history_id: str, epoch: int
+) -> None:
+    engine = create_async_engine(tables.sqlalchemy_url(database_url))
     try:
         async with engine.begin() as connection:
-            # Whoever starts meanwhile compares Redis with the cursors: let it wait for both.
             await connection.execute(_LOCK)
             await connection.execute(_TRUNCATE)
             await connection.execute(_REWIND)
-            await channel.execute(*_RESET)
+            await connection.execute(
+                update(tables.genesis).values(history_id=history_id, epoch=epoch)
+            )
+            await channel.call(call)
     finally:
         await engine.dispose()

@@ -5,6 +5,7 @@ import time
 from typing import cast
 
 from protocol import keys
+from protocol.commits import Position
 from protocol.registry import Instrument
 from runtime.http.context import Context
 
@@ -26,7 +27,7 @@ async def wait_until_decided(
     while True:
         await asyncio.sleep(pause)
         (position,) = await context.read(("HGET", key, instrument.symbol))
-        if position is not None and int(cast("bytes", position).split(b":")[0]) >= sequence:
+        if position is not None and Position.parse(cast("bytes", position)).sequence >= sequence:
             return True
         if time.monotonic() >= deadline:
             return False

@@ -1,110 +1,275 @@
-"""The hot endpoints of ingress in OpenAPI."""
+"""What OpenAPI says of the calls of ingress. The examples come from the code that answers."""
 
 from typing import Any
 
-from runtime.http.orders import CLIENT_ID_PARAMETERS
+import msgspec
+from pydantic import ValidationError
 
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}]
-_PROBLEM = {
-    "description": "A problem (RFC 9457) with a stable `code`; see docs/errors.md",
-    "content": {"application/problem+json": {"schema": {"type": "object"}}},
+from ingress import refusals
+from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer, check_webhook_url
+from ingress.debug import ResetAnswer
+from ingress.intake import (
+    AcceptedAnswer,
+    AmendBody,
+    OrderBody,
+    accepted,
+    in_the_log,
+    parse_amendment,
+    parse_order,
+    refuse_passed,
+)
+from protocol.enums import OrderState
+from protocol.units import CLIENT_ORDER_ID
+from runtime.http import samples
+from runtime.http.operations import (
+    ADMIN_KEY,
+    Operation,
+    Success,
+    header_parameter,
+    raised,
+)
+from runtime.http.orders import client_order_not_found, forbidden, order_answer, order_not_found
+from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
+from runtime.http.schemas import InTheLogAnswer, OrderAnswer
+
+_LIMIT: dict[str, Any] = {
+    "document_number": samples.DOCUMENT_NUMBER,
+    "side": samples.ORDER.side.value,
+    "order_type": "limit",
+    "symbol": samples.SYMBOL,
+    "price": samples.ORDER.price,
+    "quantity": samples.ORDER.quantity,
+    "valid_until": samples.VALID_UNTIL,
+    "client_order_id": samples.CLIENT_ORDER_ID,
 }
+_MARKET: dict[str, Any] = {
+    "document_number": samples.DOCUMENT_NUMBER,
+    "side": "ask",
+    "order_type": "market",
+    "symbol": samples.SYMBOL,
+    "quantity": 200,
+}
+_PLACED = parse_order(msgspec.json.encode(_LIMIT), samples.BROKER.broker_id)[1]
+_ORDER = order_answer(samples.ORDER, [samples.FILL])
+_NO_ANSWER = ConnectionError("Connection closed by server.")
+_NOT_KEPT = (unavailable(), refusals.outcome_unknown(_NO_ANSWER))
+_FILLED = samples.ORDER.filled_quantity
 
 
-def _responses(success: dict[str, Any], *problems: int) -> dict[str, Any]:
-    return success | {str(status): _PROBLEM for status in problems}
+def _placing(changes: dict[str, Any], key: bytes | None = None) -> Problem:
+    """The problem of the limit order with these changes; ``None`` leaves a field out."""
+    body = {name: value for name, value in (_LIMIT | changes).items() if value is not None}
+    return raised(parse_order, msgspec.json.encode(body), samples.BROKER.broker_id, key)
 
 
-PLACE: dict[str, Any] = {
-    "summary": "Place an order",
-    "tags": ["orders"],
-    "description": "With a `client_order_id`, or the header `Idempotency-Key`, it can be repeated"
-    " safely: the same body is answered with the first order.",
-    "security": _SECURITY,
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "description": "An alias of `client_order_id`, quoted or not",
-            "schema": {"type": "string"},
-        }
-    ],
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OrderBody"}}},
+def _amending(body: bytes, if_match: bytes | None = None) -> Problem:
+    return raised(parse_amendment, body, samples.ORDER.sequence, if_match, samples.TIME_MS)
+
+
+def _registering(**body: Any) -> Problem:
+    try:
+        RegisterBody.model_validate(body)
+    except ValidationError as error:
+        return invalid_body([e | {"loc": ("body", *e["loc"])} for e in error.errors()])
+    raise AssertionError(f"{body} is valid")
+
+
+_PASSED = raised(refuse_passed, samples.TIME_MS - 1, samples.TIME_MS)
+
+PLACE = Operation(
+    operation_id="place_order",
+    summary="Place an order",
+    description="The answer comes as soon as the order is in the log, on disk; it is matched a"
+    " moment later. With a `client_order_id`, or the header `Idempotency-Key`, the request can be"
+    " repeated safely: the same body is answered with the first order.",
+    parameters=(
+        header_parameter(
+            "Idempotency-Key",
+            "Another way to send the `client_order_id`, with or without double quotes.",
+            {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
+        ),
+    ),
+    body=OrderBody,
+    body_examples={"limit order": _LIMIT, "market order": _MARKET},
+    answers={
+        200: Success(
+            "The order that was placed before with this client order id.",
+            OrderAnswer,
+            _ORDER,
+            ("Location", "Idempotent-Replayed"),
+        ),
+        201: Success(
+            "The order is in the log, on disk.",
+            AcceptedAnswer,
+            accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS),
+            ("Location",),
+        ),
     },
-    "responses": _responses(
-        {
-            "200": {
-                "description": "The order that was sent before with this client order id",
-                "headers": {"Idempotent-Replayed": {"schema": {"type": "string"}}},
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            },
-            "201": {
-                "description": "The order is in the log, on disk",
-                "headers": {"Location": {"schema": {"type": "string"}}},
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            },
-        },
-        *(401, 409, 413, 422, 503),
+    problems=(
+        unauthorized("api key"),
+        refusals.sent_before(samples.ORDER_ID, with_header=False),
+        raised(parse_order, b"price=3150", samples.BROKER.broker_id),
+        _placing({"price": 0}),
+        _placing({"symbol": None}),
+        _placing({"prize": 3150}),
+        _placing({"price": None}),
+        _placing({"order_type": "market"}),
+        _placing({"valid_until": None}),
+        _placing({"order_type": "market", "price": None}),
+        _PASSED,
+        refusals.sent_before(samples.ORDER_ID, with_header=True),
+        _placing({}, b"another key"),
+        refusals.symbol_not_listed(samples.SYMBOL),
+        *_NOT_KEPT,
     ),
-}
+)
 
-_ORDER_ID = {
-    "name": "order_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "format": "uuid"},
-}
-
-CANCEL: dict[str, Any] = {
-    "summary": "Cancel an order",
-    "tags": ["orders"],
-    "security": _SECURITY,
-    "parameters": [_ORDER_ID],
-    "responses": _responses(
-        {
-            "204": {"description": "The order is no longer open"},
-            "202": {
-                "description": "The cancel is in the log, the matcher has not reached it yet",
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            },
-        },
-        *(401, 403, 404, 503),
+_CANCEL_ANSWERS = {
+    202: Success(
+        "The cancel is in the log and will be carried out; the matcher has not reached it yet.",
+        InTheLogAnswer,
+        in_the_log("cancel"),
+        ("Location",),
     ),
+    204: Success("The order is no longer open."),
 }
 
-CANCEL_BY_CLIENT_ID: dict[str, Any] = CANCEL | {
-    "summary": "Cancel an order by the broker's own id",
-    "parameters": CLIENT_ID_PARAMETERS,
-}
+CANCEL = Operation(
+    operation_id="cancel_order",
+    summary="Cancel an order",
+    description="To cancel an order that is closed already is no error.",
+    answers=_CANCEL_ANSWERS,
+    problems=(unauthorized("api key"), forbidden(), order_not_found(), *_NOT_KEPT),
+)
 
-AMEND: dict[str, Any] = {
-    "summary": "Amend an order",
-    "description": "Priority is kept only when the price stays and the quantity goes down.",
-    "tags": ["orders"],
-    "security": _SECURITY,
-    "parameters": [
-        _ORDER_ID,
-        {
-            "name": "If-Match",
-            "in": "header",
-            "description": 'Amend only this version of the order, as `"3"`',
-            "schema": {"type": "string"},
-        },
-    ],
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AmendBody"}}},
+CANCEL_BY_CLIENT_ID = Operation(
+    operation_id="cancel_order_by_client_id",
+    summary="Cancel an order by the broker's own id",
+    description="The same as `cancel_order`.",
+    answers=_CANCEL_ANSWERS,
+    problems=(unauthorized("api key"), client_order_not_found(), *_NOT_KEPT),
+)
+
+AMEND = Operation(
+    operation_id="amend_order",
+    summary="Amend an order",
+    description="The order keeps its place in the queue only where its price stays and its"
+    " quantity goes down; otherwise it goes to the back. `quantity` is the new total, including"
+    " what is filled already.",
+    parameters=(
+        header_parameter(
+            "If-Match",
+            "Amend only this version of the order, in double quotes.",
+            {"type": "string", "pattern": '^"[0-9]{1,9}"$', "examples": ['"2"']},
+        ),
+    ),
+    body=AmendBody,
+    body_examples={"another price": {"price": 3155}, "a smaller quantity": {"quantity": 800}},
+    answers={
+        200: Success("The changed order.", OrderAnswer, _ORDER, ("ETag",)),
+        202: Success(
+            "The amendment is in the log; the matcher has not reached it yet.",
+            InTheLogAnswer,
+            in_the_log("amendment"),
+            ("Location",),
+        ),
     },
-    "responses": _responses(
-        {
-            "200": {
-                "description": "The changed order",
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            },
-            "202": CANCEL["responses"]["202"],
-        },
-        *(401, 403, 404, 409, 412, 422, 503),
+    problems=(
+        unauthorized("api key"),
+        forbidden(),
+        order_not_found(),
+        refusals.order_not_open(OrderState.FILLED),
+        refusals.quantity_below_filled(_FILLED),
+        refusals.version_mismatch(samples.ORDER.version),
+        _amending(b"price=3155"),
+        _amending(b'{"price":0}'),
+        _amending(b'{"side":"ask"}'),
+        _PASSED,
+        _amending(b"{}"),
+        _amending(b'{"price":3155}', b"2"),
+        *_NOT_KEPT,
     ),
-}
+)
+
+_ADMIN_PROBLEMS = (
+    unauthorized("admin key"),
+    unavailable(),
+    refusals.registration_unknown(_NO_ANSWER),
+)
+_KEY = "xk_8Jm2nX0b7o1vQy5c3rT9wZ4dK6fH2gL8pS0aE7iU1xM"
+
+REGISTER = Operation(
+    operation_id="register_broker",
+    summary="Register a broker",
+    description="The answer holds the broker's API key and, where a webhook URL was sent, the"
+    " secret that verifies webhooks. Both are shown this once.",
+    key=ADMIN_KEY,
+    body=RegisterBody,
+    body_examples={
+        "with webhooks": {
+            "name": samples.BROKER.name,
+            "webhook_url": "https://broker.example/executions",
+        },
+        "without webhooks": {"name": samples.BROKER.name},
+    },
+    answers={
+        201: Success(
+            "The broker is registered and its key works at once.",
+            RegisteredAnswer,
+            msgspec.json.encode(
+                RegisteredAnswer(
+                    broker_id=samples.BROKER.broker_id,
+                    api_key=_KEY,
+                    webhook_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # noqa: S106 - a sample.
+                ).model_dump()
+            ),
+        )
+    },
+    problems=(
+        *_ADMIN_PROBLEMS,
+        invalid_body([{"loc": ("body", 0), "type": "json_invalid", "msg": "JSON decode error"}]),
+        _registering(name=""),
+        _registering(),
+        _registering(name=samples.BROKER.name, nome=samples.BROKER.name),
+        raised(check_webhook_url, "/executions", False),
+    ),
+)
+
+ISSUE_KEY = Operation(
+    operation_id="issue_api_key",
+    summary="Give a broker a new key",
+    description="All keys that the broker had are revoked at once.",
+    key=ADMIN_KEY,
+    answers={
+        201: Success(
+            "The new key works at once.",
+            IssuedKeyAnswer,
+            msgspec.json.encode(IssuedKeyAnswer(api_key=_KEY).model_dump()),
+        )
+    },
+    problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found()),
+)
+
+REVOKE_KEYS = Operation(
+    operation_id="revoke_api_keys",
+    summary="Revoke all keys of a broker",
+    description="Its orders stay in the book.",
+    key=ADMIN_KEY,
+    answers={204: Success("No key of the broker works any more.")},
+    problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found()),
+)
+
+RESET = Operation(
+    operation_id="reset_exchange",
+    summary="Forget all orders, trades and balances",
+    description="Brokers, their keys and the instruments stay.",
+    key=ADMIN_KEY,
+    answers={
+        200: Success(
+            "The exchange is empty and has a new history.",
+            ResetAnswer,
+            ResetAnswer(history_id="3f1c9a7e5b2d4c608f7e6d5c4b3a2918").model_dump_json().encode(),
+        )
+    },
+    problems=(unauthorized("admin key"), unavailable()),
+)

@@ -2,45 +2,70 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
-from protocol import ids
 from protocol.commands import AmendOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.units import (
-    CLIENT_ORDER_ID_PATTERN,
-    DOCUMENT_NUMBER_PATTERN,
-    PRICE_MAX,
-    QUANTITY_MAX,
-    SYMBOL_PATTERN,
+    CLIENT_ORDER_ID,
+    CLIENT_ORDER_ID_LENGTH_MAX,
     TIME_MS_MAX,
     format_time,
     milliseconds,
 )
 from runtime.http.problems import FieldError, Problem
+from runtime.http.schemas import (
+    ClientOrderIdField,
+    DeadlineField,
+    DocumentNumberField,
+    IdField,
+    InTheLogAnswer,
+    PriceField,
+    QuantityField,
+    SymbolField,
+    TimeField,
+)
 
 
 class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of ``POST /orders``. Integers are strict: no ``true``, ``"5"`` or ``1.0``."""
+    """A new order. A limit order needs `price` and `valid_until`; a market order has neither.
+    Integers are strict: no `true`, `"5"` or `1.0`."""
 
-    document_number: Annotated[str, msgspec.Meta(pattern=DOCUMENT_NUMBER_PATTERN)]
+    document_number: DocumentNumberField
     side: Side
     order_type: OrderType
-    symbol: Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
-    price: Annotated[int, msgspec.Meta(ge=1, le=PRICE_MAX)] | None = None
-    valid_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    client_order_id: Annotated[str, msgspec.Meta(pattern=CLIENT_ORDER_ID_PATTERN)] | None = None
+    symbol: SymbolField
+    quantity: QuantityField
+    price: PriceField | None = None
+    valid_until: DeadlineField | None = None
+    client_order_id: ClientOrderIdField | None = None
 
 
 class AmendBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of ``PATCH /orders/{id}``; what is absent stays as it is."""
+    """What is to be changed; a field that is absent or null stays as it is."""
 
-    price: Annotated[int, msgspec.Meta(ge=1, le=PRICE_MAX)] | None = None
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)] | None = None
-    valid_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    price: PriceField | None = None
+    quantity: QuantityField | None = None
+    valid_until: DeadlineField | None = None
+
+
+class AcceptedAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """A new order, as :func:`accepted` writes it."""
+
+    order_id: IdField
+    client_order_id: ClientOrderIdField
+    symbol: SymbolField
+    side: Side
+    order_type: OrderType
+    price: PriceField | None
+    quantity: QuantityField
+    remaining_quantity: QuantityField
+    status: Literal["open"]
+    state: Literal["pending"]
+    valid_until: TimeField | None
+    created_at: TimeField
 
 
 T = TypeVar("T")
@@ -48,7 +73,7 @@ T = TypeVar("T")
 _order_decoder = msgspec.json.Decoder(OrderBody)
 _amend_decoder = msgspec.json.Decoder(AmendBody)
 _MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_IDEMPOTENCY_KEY = re.compile(rb'(?P<quote>"?)(?P<key>[A-Za-z0-9._:-]{1,36})(?P=quote)')
+_IDEMPOTENCY_KEY = re.compile(rb'(?P<quote>"?)(?P<key>%s)(?P=quote)' % CLIENT_ORDER_ID.encode())
 _VERSION = re.compile(rb'"([0-9]{1,9})"')
 _FIELD = re.compile(r"(?P<kind>missing required|contains unknown) field `(?P<name>[^`]*)`")
 
@@ -62,9 +87,15 @@ def parse_order(
     valid_until_ms = None
     if order.order_type is OrderType.LIMIT:
         if order.price is None:
-            raise _field("price", "price_required", "give the worst price you accept, in cents")
+            raise _field(
+                "price", "price_required", "send the worst price that you accept, in cents"
+            )
         if order.valid_until is None:
-            raise _field("valid_until", "valid_until_required", "say until when, with an offset")
+            raise _field(
+                "valid_until",
+                "valid_until_required",
+                "send the time at which the order expires, with an offset",
+            )
         valid_until_ms = _valid_until(order.valid_until)
     elif order.price is not None:
         raise _field("price", "price_not_allowed", "leave price out, or send a limit order")
@@ -74,14 +105,14 @@ def parse_order(
     if idempotency_key is not None:
         client_order_id = _client_order_id(client_order_id, idempotency_key)
     return order.symbol, PlaceOrder(
-        broker_id,
-        order.document_number,
-        order.side,
-        order.order_type,
-        order.price,
-        order.quantity,
-        valid_until_ms,
-        client_order_id,
+        broker_id=broker_id,
+        document_number=order.document_number,
+        side=order.side,
+        order_type=order.order_type,
+        price=order.price,
+        quantity=order.quantity,
+        valid_until_ms=valid_until_ms,
+        client_order_id=client_order_id,
     )
 
 
@@ -91,7 +122,8 @@ def _client_order_id(in_body: str, idempotency_key: bytes) -> str:
     if match is None or (in_body and in_body != match["key"].decode()):
         raise Problem(
             "invalid_idempotency_key",
-            "1 to 36 of A-Z a-z 0-9 . _ : -, and no other client_order_id in the body",
+            f"send 1 to {CLIENT_ORDER_ID_LENGTH_MAX} of A-Z a-z 0-9 . _ : - and no other"
+            " client_order_id in the body",
         )
     return match["key"].decode()
 
@@ -108,7 +140,7 @@ def parse_amendment(
     """The command of a ``PATCH``; raises a 422 :class:`Problem`."""
     amendment = _decode(_amend_decoder, body)
     if amendment == AmendBody():
-        raise Problem("nothing_to_amend", "name price, quantity or valid_until")
+        raise Problem("nothing_to_amend", "send price, quantity or valid_until")
     valid_until_ms = None
     if amendment.valid_until is not None:
         valid_until_ms = _valid_until(amendment.valid_until)
@@ -141,7 +173,7 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 def _valid_until(moment: datetime) -> int:
     time_ms = milliseconds(moment)
     if time_ms > TIME_MS_MAX:
-        raise _field("valid_until", "invalid_field", f"at most {format_time(TIME_MS_MAX)}")
+        raise _field("valid_until", "invalid_field", f"it is at most {format_time(TIME_MS_MAX)}")
     return time_ms
 
 
@@ -182,13 +214,7 @@ def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> byt
     ).encode()
 
 
-def order_id(time_ms: int, instrument_number: int, sequence: int) -> str:
-    return ids.encode(time_ms, instrument_number, sequence)
-
-
-def schemas() -> dict[str, Any]:
-    """OpenAPI components of the bodies."""
-    _, components = msgspec.json.schema_components(
-        [OrderBody, AmendBody], ref_template="#/components/schemas/{name}"
-    )
-    return components
+def in_the_log(what: str) -> bytes:
+    """The body of 202: ``what`` was written and has not been decided yet."""
+    detail = f"the {what} is in the log; the matcher has not reached it yet"
+    return msgspec.json.encode(InTheLogAnswer(detail))

@@ -1,13 +1,11 @@
 """Symbols: known ones from memory, new ones listed when the policy is open."""
 
-from protocol import keys
+from ingress.refusals import symbol_not_listed
 from protocol.enums import ListingPolicy
 from protocol.registry import Instrument
 from runtime.http.context import Context
-from runtime.http.problems import Problem
 from runtime.redis.channel import AsyncChannel
-from runtime.redis.functions.library import call
-from runtime.redis.registry import parse_instrument
+from runtime.redis.functions.register_instrument import register_instrument
 
 
 async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> Instrument:
@@ -21,13 +19,8 @@ async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> I
     if instrument is not None:
         return instrument
     if context.settings.listing is ListingPolicy.CLOSED:
-        raise Problem("symbol_not_listed", f"{symbol}: ask the exchange to list it")
-    reply = await channel.execute(
-        *call(
-            "list_instrument",
-            [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY],
-            [symbol, context.genesis.partitions],
-        )
+        raise symbol_not_listed(symbol)
+    return await context.call(
+        channel,
+        lambda genesis: register_instrument(genesis.history_id, symbol, genesis.partitions),
     )
-    listed = parse_instrument(reply)
-    return Instrument(listed.symbol, listed.number, listed.partition)

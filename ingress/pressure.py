@@ -8,7 +8,7 @@ shrink the book, still find room.
 import asyncio
 import logging
 
-from runtime.http.problems import Problem
+from ingress.refusals import memory_full
 from runtime.redis.channel import AsyncChannel, RedisError
 
 log = logging.getLogger(__name__)
@@ -26,19 +26,14 @@ class Pressure:
         self.share = 0.0
 
     def admit_order(self) -> None:
-        """Raise a 503 :class:`Problem` when no order may be taken."""
+        """Raise a 503 problem when no order may be taken."""
         if self.share >= ORDERS_BELOW:
-            raise self._full()
+            raise memory_full(self.share)
 
     def admit_cancel(self) -> None:
-        """Raise a 503 :class:`Problem` when not even a cancel may be taken."""
+        """Raise a 503 problem when not even a cancel may be taken."""
         if self.share >= CANCELS_BELOW:
-            raise self._full()
-
-    def _full(self) -> Problem:
-        return Problem(
-            "overloaded", f"nothing was taken: Redis is {self.share:.0%} full; try again later"
-        )
+            raise memory_full(self.share)
 
     async def look(self) -> None:
         """Ask Redis once."""

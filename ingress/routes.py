@@ -2,9 +2,10 @@
 
 import time
 
+from ingress import refusals
 from ingress.appender import Appender
 from ingress.decisions import wait_until_decided
-from ingress.intake import accepted, parse_amendment, parse_order, refuse_passed
+from ingress.intake import accepted, in_the_log, parse_amendment, parse_order, refuse_passed
 from ingress.listing import list_symbol
 from ingress.pressure import Pressure
 from protocol import codec, ids, keys
@@ -12,6 +13,7 @@ from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
+from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import (
@@ -22,10 +24,8 @@ from runtime.http.orders import (
     own_order,
 )
 from runtime.http.problems import Problem
-from runtime.redis.channel import AsyncChannel
-from runtime.redis.order_log import AppendRequest, Urgency
-
-_REUSED = "idempotency_key_reused"
+from runtime.redis.channel import AsyncChannel, RedisError
+from runtime.redis.functions.append import AppendRequest, Urgency
 
 
 class OrderRoutes:
@@ -64,14 +64,14 @@ class OrderRoutes:
         if instrument is None:
             instrument = await list_symbol(context, self._channel, symbol)
         command = codec.encode(order)
-        entry = AppendRequest(symbol, command)
+        request = AppendRequest(symbol, command)
         if order.client_order_id:
             field = keys.client_field(instrument.number, broker.broker_id, order.client_order_id)
-            entry = entry._replace(client=field, digest=digest(symbol, command))
-        place = await self._appender.append(instrument.partition, entry)
+            request = request._replace(client=field, digest=digest(symbol, command))
+        place = await self._appender.append(instrument, request)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
         if place.repeated:
-            return await self._repeat(order_id, place.digest == entry.digest, idempotency_key)
+            return await self._repeat(order_id, place.digest == request.digest, idempotency_key)
         body = accepted(symbol, order, order_id, place.time_ms)
         return Answer(201, body, ((b"location", b"/orders/" + order_id.encode()),))
 
@@ -86,8 +86,7 @@ class OrderRoutes:
     async def _repeat(self, order_id: str, is_same: bool, idempotency_key: bytes | None) -> Answer:
         """200 with the order of the first sending, or a problem when that was another order."""
         if not is_same:
-            code = "duplicate_client_order_id" if idempotency_key is None else _REUSED
-            raise Problem(code, "it was sent before with another body", order_id=order_id)
+            raise refusals.sent_before(order_id, with_header=idempotency_key is not None)
         found = await find_order(self._context, order_id)
         assert found is not None, "its record names an entry of the log"
         location = (b"location", b"/orders/" + order_id.encode())
@@ -107,8 +106,8 @@ class OrderRoutes:
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_cancel()
         command = codec.encode(CancelOrder(order.sequence))
-        entry = AppendRequest(order.symbol, command, Urgency.CANCEL)
-        place = await self._appender.append(instrument.partition, entry)
+        request = AppendRequest(order.symbol, command, Urgency.CANCEL)
+        place = await self._appender.append(instrument, request)
         if await self._decided(instrument, place.sequence):
             return Answer(204)
         return _in_the_log(order, "cancel")
@@ -122,38 +121,38 @@ class OrderRoutes:
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_order()
-        entry = AppendRequest(order.symbol, codec.encode(command))
-        place = await self._appender.append(instrument.partition, entry)
+        request = AppendRequest(order.symbol, codec.encode(command))
+        place = await self._appender.append(instrument, request)
         if not await self._decided(instrument, place.sequence):
             return _in_the_log(order, "amendment")
         found = await find_order(self._context, order.order_id)
         assert found is not None, "it was there before"
         if found.order.amended_sequence < place.sequence:
             _refuse_in_vain(found.order, command)  # The order has changed on the way.
-            raise Problem("order_not_open", "the order changed before the amendment reached it")
+            raise refusals.order_changed()
         version = b'"%d"' % found.order.version
         return Answer(200, order_answer(found.order, found.fills), ((b"etag", version),))
 
     async def _decided(self, instrument: Instrument, sequence: int) -> bool:
-        return await wait_until_decided(
-            self._context, instrument, sequence, self._decision_wait_seconds
-        )
+        try:
+            return await wait_until_decided(
+                self._context, instrument, sequence, self._decision_wait_seconds
+            )
+        except (RedisError, Overloaded) as error:
+            # The command is in the log, so nobody may be told that nothing was taken.
+            raise refusals.outcome_unknown(error) from error
 
 
 def _in_the_log(order: OrderRecord, what: str) -> Answer:
-    return Answer(
-        202,
-        b'{"detail":"the %s is in the log; the matcher has not reached it yet"}' % what.encode(),
-        ((b"location", b"/orders/" + order.order_id.encode()),),
-    )
+    return Answer(202, in_the_log(what), ((b"location", b"/orders/" + order.order_id.encode()),))
 
 
 def _refuse_in_vain(order: OrderRecord, command: AmendOrder) -> None:
     """Refuse an amendment that would change nothing, as the engine would."""
     if not order.state.is_open:
-        raise Problem("order_not_open", f"it is {order.state.value}")
+        raise refusals.order_not_open(order.state)
     expected = command.expected_version
     if expected is not None and order.state is not OrderState.PENDING and expected != order.version:
-        raise Problem("version_mismatch", f"the order is at version {order.version}")
+        raise refusals.version_mismatch(order.version)
     if command.quantity is not None and command.quantity <= order.filled_quantity:
-        raise Problem("quantity_below_filled", f"{order.filled_quantity} are filled already")
+        raise refusals.quantity_below_filled(order.filled_quantity)

@@ -8,8 +8,16 @@ from fastapi import APIRouter
 from ingress.appender import Appender
 from ingress.brokers import brokers_router
 from ingress.debug import debug_router
-from ingress.documentation import AMEND, CANCEL, CANCEL_BY_CLIENT_ID, PLACE
-from ingress.intake import schemas
+from ingress.documentation import (
+    AMEND,
+    CANCEL,
+    CANCEL_BY_CLIENT_ID,
+    ISSUE_KEY,
+    PLACE,
+    REGISTER,
+    RESET,
+    REVOKE_KEYS,
+)
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
@@ -18,7 +26,7 @@ from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
 from runtime.process.settings import load
 from runtime.redis.channel import AsyncChannel
-from runtime.redis.order_log import Limits
+from runtime.redis.functions.append import Limits
 
 
 def create(context: Context) -> Service:
@@ -29,16 +37,16 @@ def create(context: Context) -> Service:
         settings.redis_url,
         f"log-{settings.instance}",
         settings.waiting_max,
+        context,
         Limits(
-            settings.backlog_max,
-            settings.unstored_max,
-            settings.client_ids_max,
-            settings.client_ids_hours * 3_600_000,
+            backlog=settings.backlog_max,
+            unstored=settings.unstored_max,
+            records=settings.client_ids_max,
+            record_ms=settings.client_ids_hours * 3_600_000,
         ),
-        context.verify_history,
     )
     channel = AsyncChannel(
-        settings.redis_url, f"registrar-{settings.instance}", on_connect=context.verify_history
+        settings.redis_url, f"registrar-{settings.instance}", on_connect=context.follow_history
     )
     gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
     pressure = Pressure(gauge)
@@ -59,8 +67,14 @@ def create(context: Context) -> Service:
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
+    operations = {
+        ("POST", "/register"): REGISTER,
+        ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
+        ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+    }
     if context.settings.is_development:
         router.include_router(debug_router(context))
+        operations["POST", "/debug/reset"] = RESET
     return Service(
         name="ingress",
         endpoints=[
@@ -75,7 +89,7 @@ def create(context: Context) -> Service:
             ),
         ],
         router=router,
-        schemas=schemas(),
+        operations=operations,
         start=start,
         stop=stop,
     )

@@ -1,7 +1,8 @@
 """Which symbols of a partition need a tick, and when.
 
-An expired order never trades: whatever entry comes next expires it first. A tick is only needed
-so that it also leaves the book when nothing comes, so it may wait ``GRACE_MS`` for something to.
+An expired order never trades, because the next entry of its symbol expires it first. A tick is
+only needed so that the order leaves the book even when no entry comes. So a tick waits
+``GRACE_MS`` after the expiry, in case an entry comes by itself.
 """
 
 from heapq import heappop, heappush
@@ -10,14 +11,14 @@ GRACE_MS = 200
 
 
 class Agenda:
-    """At most one planned tick per symbol, at the earliest expiry known of it."""
+    """At most one planned tick per symbol, at the earliest expiry that is known."""
 
     def __init__(self) -> None:
         self._planned: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
 
     def plan(self, symbol: str, expiry_ms: int | None) -> None:
-        """Take in the next expiry of a symbol after a batch has touched it."""
+        """Note the next expiry of a symbol, after a batch has changed it."""
         planned = self._planned.get(symbol)
         if expiry_ms is None:
             self._planned.pop(symbol, None)
@@ -26,14 +27,15 @@ class Agenda:
             heappush(self._heap, (expiry_ms, symbol))
 
     def next_ms(self) -> int | None:
-        """When the next tick is to be sent."""
+        """The time when the next tick must be sent; ``None`` when no tick is planned."""
         heap = self._heap
         while heap and self._planned.get(heap[0][1]) != heap[0][0]:
             heappop(heap)
         return heap[0][0] + GRACE_MS if heap else None
 
     def pop_due(self, now_ms: int) -> list[str]:
-        """The symbols that need a tick now; each is planned anew when its tick was applied."""
+        """The symbols that need a tick now. The next tick of a symbol is planned after this one was
+        applied."""
         due = []
         while (at := self.next_ms()) is not None and at <= now_ms:
             _, symbol = heappop(self._heap)

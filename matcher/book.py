@@ -1,9 +1,10 @@
-"""The order book of one symbol: price-time priority, nothing else.
+"""The order book of one symbol. It knows price-time priority and nothing else.
 
-Levels are kept in a sorted dictionary per side, best first, so finding a level is O(log n) and the
-best one is at hand. The orders of a level form a linked list, so that an order leaves from any
-place in O(1): a dictionary would have to skip all the holes at its front after a run of cancels.
-Pure: no clock, no I/O; quantities and prices are integers (``protocol.units``).
+Each side keeps its levels in a sorted dictionary, best first. Finding a level is O(log n), and the
+best level is always known. The orders of a level form a linked list, so an order can leave from
+any place in O(1). A dictionary would be slow after many cancels, because it would have to skip the
+holes at its front. The module is pure: it uses no clock and no I/O. Quantities and prices are
+integers (``protocol.units``).
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Level:
         self.count = 0
         self.first: Order | None = None
         self.last: Order | None = None
-        self.text = ""  # The level in a snapshot, "" when it has changed since.
+        self.text = ""  # The level as text in a snapshot; empty after a change.
 
     def append(self, order: Order) -> None:
         order.level = self
@@ -66,7 +67,7 @@ class Level:
 
 
 class BookSide:
-    """One side of a book. Levels are keyed by ``price * sign``, so that the best sorts first."""
+    """One side of a book. The key of a level is ``price * sign``, so the best level comes first."""
 
     __slots__ = ("_levels", "best", "changed_key", "side", "sign")
 
@@ -74,7 +75,7 @@ class BookSide:
         self.side = side
         self.sign = 1 if side is Side.ASK else -1
         self.best: Level | None = None
-        self.changed_key: int | None = None  # Best key changed since the last snapshot.
+        self.changed_key: int | None = None  # The best key that changed since the last snapshot.
         self._levels: SortedDict = SortedDict()
 
     def add(self, order: Order) -> None:
@@ -106,7 +107,7 @@ class BookSide:
                 self.best = levels.peekitem(0)[1] if levels else None
 
     def fill(self, order: Order, quantity: int) -> None:
-        """Take ``quantity`` out of a resting order; a fully filled one leaves the book."""
+        """Take ``quantity`` out of a resting order. An order that is filled leaves the book."""
         level = order.level
         assert level is not None, "only resting orders are filled as makers"
         if quantity == order.open_quantity:
@@ -121,7 +122,7 @@ class BookSide:
             self.changed_key = level.key
 
     def resize(self, order: Order, change: int) -> None:
-        """Note that ``change`` was added to the open quantity of a resting order."""
+        """Add ``change`` to the quantity of the level, because a resting order was resized."""
         level = order.level
         assert level is not None, "only resting orders are resized"
         level.quantity += change
@@ -131,7 +132,8 @@ class BookSide:
             self.changed_key = level.key
 
     def crosses(self, limit: int | None) -> bool:
-        """Whether an incoming order of the other side, limited to ``limit``, meets the best."""
+        """Whether an incoming order of the other side with the price ``limit`` can trade with the
+        best level. ``None`` is a market order."""
         best = self.best
         return best is not None and (limit is None or best.key <= limit * self.sign)
 
@@ -150,7 +152,7 @@ class BookSide:
         return "".join(parts)
 
     def key_at(self, depth: int) -> int | None:
-        """The key of the ``depth``-th level, ``None`` when there are fewer."""
+        """The key of level number ``depth``; ``None`` when there are fewer levels."""
         levels = self._levels
         return levels.keys()[depth - 1] if len(levels) >= depth else None
 
@@ -169,7 +171,7 @@ class Book:
         self.orders: dict[int, Order] = {}
 
     def add(self, order: Order) -> None:
-        """Let an order rest; orders must be added in the order of their priority."""
+        """Let an order rest. The caller adds orders in the sequence of their priority."""
         self.orders[order.sequence] = order
         (self.bids if order.side is Side.BID else self.asks).add(order)
 
@@ -183,8 +185,8 @@ class Book:
     def match(self, taker: Order) -> Iterator[tuple[Order, int]]:
         """Fill ``taker`` against the other side, best price first, then first come.
 
-        Yields each maker and the quantity taken from it, already booked on both. The loop is the
-        same for both sides; only which side it eats differs.
+        Yields each maker and the quantity that was taken from it. The open quantities of both are
+        reduced before the yield. The loop is the same for bids and asks.
         """
         makers = self.asks if taker.side is Side.BID else self.bids
         while taker.open_quantity and makers.crosses(taker.price):
@@ -201,7 +203,10 @@ class Book:
             yield maker, quantity
 
     def check_invariants(self) -> None:
-        """For tests and recovery: the sums are right, the levels in order, nothing crosses."""
+        """Assert that sums are right, levels are sorted and nothing crosses.
+
+        For tests and recovery.
+        """
         seen = 0
         for side in (self.bids, self.asks):
             keys = [level.price * side.sign for level in side.levels()]

@@ -1,22 +1,17 @@
-"""What a batch changed, as the arguments of one ``commit`` Function. Pure mapping.
-
-The order of the sections is the contract with ``runtime/redis/functions/exchange.lua``.
-"""
-
-from typing import Any
+"""What a batch changed, gathered entry by entry and handed over as one commit. Pure."""
 
 from matcher.engine import Engine
 from matcher.market import Market
 from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry, chain_hash
+from protocol.commits import Commit, DeadLetter, Position
 from protocol.enums import OPEN_STATES
 from protocol.events import Trade
 from protocol.records import FillRecord
-from protocol.units import PRICE_WINDOW_MAX
 
 
 class Changes:
-    """Collects the entries of one batch of one partition, then renders the commit."""
+    """Gathers the entries of one batch of one partition."""
 
     def __init__(self, partition: int, engine: Engine) -> None:
         self._partition = partition
@@ -25,7 +20,7 @@ class Changes:
         self._markets: dict[str, Market] = {}
         self._fills: dict[str, list[bytes]] = {}
         self._prices: dict[str, list[int]] = {}
-        self._dead: list[Any] = []
+        self._dead: list[DeadLetter] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -35,6 +30,7 @@ class Changes:
         return sum(len(prices) for prices in self._prices.values())
 
     def add(self, market: Market, entry: BatchEntry) -> None:
+        """Take in an entry of the log with the events that it caused."""
         self._markets[market.symbol] = market
         self._entries.append(entry)
         for event in entry.events:
@@ -42,8 +38,9 @@ class Changes:
                 self._add_trade(entry, event)
 
     def add_dead(self, market: Market, entry: BatchEntry, reason: str) -> None:
+        """Take in an entry that could not be read."""
         self.add(market, entry)
-        self._dead += (entry.symbol, entry.sequence, reason, entry.command)
+        self._dead.append(DeadLetter(entry.symbol, entry.sequence, reason, entry.command))
 
     def _add_trade(self, entry: BatchEntry, trade: Trade) -> None:
         number = entry.instrument_number
@@ -58,62 +55,51 @@ class Changes:
             self._fills.setdefault(field, []).append(codec.encode(fill))
         self._prices.setdefault(entry.symbol, []).append(trade.price)
 
-    def render(
-        self, token: str, last_number: int, last_hash: str, commit_id: str
-    ) -> tuple[list[str], list[Any], str]:
-        """Keys and arguments of the commit after batch ``last_number``, and the new chain hash.
+    def take(self, last_number: int, last_hash: str) -> Commit:
+        """The commit that follows batch ``last_number``.
 
-        Empties the engine's collections of what changed, so call it once.
+        It takes what has changed out of the engine, which begins to gather anew: call it once.
         """
-        partition = self._partition
-        positions: list[Any] = []
-        snapshots: list[Any] = []
         records: list[bytes] = []
-        resting: list[Any] = []
-        ended: list[str] = []
-        ended_records: list[bytes] = []
+        open_orders: dict[str, bytes] = {}
+        closed_orders: dict[str, bytes] = {}
         for symbol, market in self._markets.items():
-            positions += (symbol, f"{market.sequence}:{market.trade_number}")
-            snapshot = market.view.refresh(market.sequence)
-            if snapshot is not None:
-                snapshots += (symbol, snapshot)
             number = market.instrument_number
-            for order in market.changed.values():
+            for order in market.take_changed():
                 record = codec.encode(order.record(symbol, number))
                 records.append(record)
                 field = keys.order_field(number, order.sequence)
-                if order.state in OPEN_STATES:
-                    resting += (field, record)
-                else:
-                    ended.append(field)
-                    ended_records.append(record)
-            market.changed.clear()
-        engine = self._engine
-        balances = {broker: engine.balances[broker] for broker in engine.cash_changed}
-        engine.cash_changed.clear()
-        payload = codec.encode(Batch(last_number + 1, partition, self._entries, records, balances))
-        new_hash = chain_hash(last_hash, payload)
-        commit_keys = [
-            keys.lease(partition, "matcher"),
-            keys.batch(partition),
-            keys.open_orders(partition),
-            keys.positions(partition),
-            keys.books(partition),
-            keys.balances(partition),
-            keys.events(partition),
-            keys.dead(partition),
-            *[keys.closed_order(partition, field) for field in ended],
-            *[keys.fills(partition, field) for field in self._fills],
-            *[keys.prices(partition, symbol) for symbol in self._prices],
-        ]
-        arguments = [token, last_number, commit_id, new_hash, payload]
-        arguments += (PRICE_WINDOW_MAX, len(self._entries))
-        cash = [item for pair in balances.items() for item in pair]
-        for values in (positions, snapshots, cash, resting, ended, ended_records):
-            arguments += (len(values), *values)
-        for lists in (self._fills, self._prices):
-            arguments.append(len(lists))
-            for values in lists.values():
-                arguments += (len(values), *values)
-        arguments += (len(self._dead) // 4, *self._dead)
-        return commit_keys, arguments, new_hash
+                (open_orders if order.state in OPEN_STATES else closed_orders)[field] = record
+        balances = self._engine.take_balances()
+        batch = Batch(last_number + 1, self._partition, self._entries, records, balances)
+        payload = codec.encode(batch)
+        return Commit(
+            partition=self._partition,
+            number=batch.number,
+            hash=chain_hash(last_hash, payload),
+            payload=payload,
+            commands=len(self._entries),
+            positions=self._positions(),
+            snapshots=self._snapshots(),
+            balances=balances,
+            open_orders=open_orders,
+            closed_orders=closed_orders,
+            fills=self._fills,
+            prices=self._prices,
+            dead_letters=self._dead,
+        )
+
+    def _positions(self) -> dict[str, str]:
+        return {
+            symbol: str(Position(market.sequence, market.trade_number))
+            for symbol, market in self._markets.items()
+        }
+
+    def _snapshots(self) -> dict[str, bytes]:
+        """The books that look different to a reader now."""
+        fresh = {}
+        for symbol, market in self._markets.items():
+            snapshot = market.view.refresh(market.sequence)
+            if snapshot is not None:
+                fresh[symbol] = snapshot
+        return fresh

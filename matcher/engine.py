@@ -82,6 +82,12 @@ class Engine:
         order.broker_id = self._known_broker(order.broker_id)
         market.rest(order)
 
+    def take_balances(self) -> dict[str, int]:
+        """The cash of the brokers for whom it has changed since the last call, in cents."""
+        balances = {broker: self.balances[broker] for broker in sorted(self.cash_changed)}
+        self.cash_changed.clear()
+        return balances
+
     def _place(
         self,
         market: Market,
@@ -95,16 +101,16 @@ class Engine:
             events.append(CommandRefused(INVALID_ORDER))
             return
         order = Order(
-            sequence,
-            command.side,
-            command.price,
-            command.quantity,
-            command.order_type,
-            self._known_broker(command.broker_id),
-            command.document_number,
-            time_ms,
-            command.valid_until_ms,
-            command.client_order_id,
+            sequence=sequence,
+            side=command.side,
+            price=command.price,
+            quantity=command.quantity,
+            order_type=command.order_type,
+            broker_id=self._known_broker(command.broker_id),
+            document_number=command.document_number,
+            created_ms=time_ms,
+            valid_until_ms=command.valid_until_ms,
+            client_order_id=command.client_order_id,
         )
         market.changed[sequence] = order
         events.append(OrderAccepted(sequence))

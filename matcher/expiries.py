@@ -1,4 +1,4 @@
-"""When the resting orders of one symbol expire: a heap that forgets lazily."""
+"""The times when the resting orders of one symbol expire, in a heap."""
 
 from heapq import heapify, heappop, heappush
 
@@ -9,8 +9,12 @@ _SLACK = 64
 
 
 class Expiries:
-    """Earliest first. Orders that left the book otherwise stay in the heap until they surface,
-    but never more of them than live ones (plus a few): a day of canceled orders is no leak."""
+    """Orders by the time of their expiry, earliest first.
+
+    An order that was filled or canceled stays in the heap until its entry reaches the top. When
+    such entries outnumber the resting orders (and ``_SLACK``), the heap is built anew without them.
+    So a day of cancels does not use up the memory.
+    """
 
     __slots__ = ("_book", "_heap")
 
@@ -28,14 +32,14 @@ class Expiries:
             heapify(heap)
 
     def next_ms(self) -> int | None:
-        """When the next resting order expires."""
+        """The time when the next resting order expires; ``None`` when none does."""
         heap = self._heap
         while heap and self._alive(heap[0]) is None:
             heappop(heap)
         return heap[0][0] if heap else None
 
     def pop_due(self, time_ms: int) -> Order | None:
-        """The next order with ``valid_until_ms`` at or before ``time_ms``, else ``None``."""
+        """Remove and return the next order whose ``valid_until_ms`` is at or before ``time_ms``."""
         heap = self._heap
         while heap and heap[0][0] <= time_ms:
             order = self._alive(heappop(heap))
@@ -44,6 +48,6 @@ class Expiries:
         return None
 
     def _alive(self, entry: tuple[int, int]) -> Order | None:
-        """The order of an entry, unless it has left the book or was given another time since."""
+        """The order of an entry; ``None`` when it has left the book or has another time now."""
         order = self._book.orders.get(entry[1])
         return order if order is not None and order.valid_until_ms == entry[0] else None

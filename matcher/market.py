@@ -35,6 +35,12 @@ class Market:
         self.view = BookView(self.book)
         self.changed: dict[int, Order] = {}
 
+    def take_changed(self) -> list[Order]:
+        """The orders that have changed since the last call."""
+        changed = list(self.changed.values())
+        self.changed.clear()
+        return changed
+
     def rest(self, order: Order) -> None:
         self.book.add(order)
         self.expiries.add(order)

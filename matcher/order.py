@@ -1,5 +1,6 @@
 """An order as the matcher holds it."""
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from protocol.enums import OrderState, OrderType, Side, StateReason
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Order:
-    """A resting or incoming order. ``level`` and its neighbours are ``None`` unless it rests."""
+    """A resting or an incoming order. Only a resting order has a ``level`` and neighbors in it."""
 
     __slots__ = (
         "amended_sequence",
@@ -72,7 +73,7 @@ class Order:
         self.following: Order | None = None
 
     def fill(self, quantity: int, price: int, time_ms: int) -> None:
-        """Book a fill whose quantity the book has already taken off ``open_quantity``."""
+        """Record a fill. The book has already subtracted the quantity from ``open_quantity``."""
         self.filled_notional += quantity * price
         self.state = OrderState.PARTIALLY_FILLED if self.open_quantity else OrderState.FILLED
         self.updated_ms = time_ms
@@ -81,7 +82,10 @@ class Order:
     def amend(
         self, entry: int, price: int, quantity: int, valid_until_ms: int | None, time_ms: int
     ) -> None:
-        """Take new values over from the amendment ``entry``; the book must not hold the order."""
+        """Take over the values of the amendment with the sequence ``entry``.
+
+        The caller has removed or resized the order in the book before.
+        """
         self.open_quantity += quantity - self.quantity
         self.quantity = quantity
         self.price = price
@@ -97,50 +101,20 @@ class Order:
         self.version += 1
 
     def record(self, symbol: str, instrument_number: int) -> OrderRecord:
-        return OrderRecord(
-            symbol,
-            instrument_number,
-            self.sequence,
-            self.created_ms,
-            self.broker_id,
-            self.document_number,
-            self.side,
-            self.order_type,
-            self.price,
-            self.quantity,
-            self.open_quantity,
-            self.filled_notional,
-            self.state,
-            self.reason,
-            self.valid_until_ms,
-            self.updated_ms,
-            self.version,
-            self.priority,
-            self.amended_sequence,
-            self.client_order_id,
-        )
+        """The order as it is kept; the first two fields are those of its market."""
+        return OrderRecord(symbol, instrument_number, *_recorded(self))
 
     @classmethod
     def restored(cls, record: OrderRecord) -> "Order":
         """The order that :meth:`record` described."""
-        order = cls(
-            record.sequence,
-            record.side,
-            record.price,
-            record.quantity,
-            record.order_type,
-            record.broker_id,
-            record.document_number,
-            record.created_ms,
-            record.valid_until_ms,
-            record.client_order_id,
-        )
-        order.open_quantity = record.open_quantity
-        order.filled_notional = record.filled_notional
-        order.state = record.state
-        order.reason = record.reason
-        order.updated_ms = record.updated_ms
-        order.version = record.version
+        order = cls(record.sequence, record.side, record.price, record.quantity)
+        for name in _RECORDED:
+            setattr(order, name, getattr(record, name))
         order.priority = record.priority or record.sequence
-        order.amended_sequence = record.amended_sequence
         return order
+
+
+# An order has these fields of its record under the same names, so the list stands in the record
+# alone. A getter for all of them is faster than naming each.
+_RECORDED = OrderRecord.__struct_fields__[2:]
+_recorded = attrgetter(*_RECORDED)

@@ -11,11 +11,10 @@ class Partition:
     """``news`` holds the symbols whose log may have more than ``engine`` has applied."""
 
     number: int
-    token: str
     engine: Engine
     batch_number: int
     batch_hash: str
-    bell: int
+    bell: int = 0
     agenda: Agenda = field(default_factory=Agenda)
     news: set[str] = field(default_factory=set)
 

@@ -8,9 +8,10 @@ def execution_price(
 ) -> int:
     """The price of a trade, in cents.
 
-    ``MAKER``: the resting order's price, so the incoming order gets any improvement; the rule of
-    B3 and of every continuous auction. ``SELLER``: the ask's price, whichever side came first; a
-    selling market order has none, and then the bid's price holds. See docs/decisions/0006.
+    ``MAKER``: the price of the resting order, so a better price is a gain for the incoming order.
+    B3 and every continuous auction use this rule. ``SELLER``: the price of the ask, whichever side
+    came first. A market order that sells has no price, so the trade takes the price of the bid. See
+    docs/decisions/0006.
     """
     if rule is ExecutionPrice.SELLER and taker_side is Side.ASK and taker_price is not None:
         return taker_price

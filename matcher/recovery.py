@@ -11,10 +11,12 @@ from matcher.market import Market
 from matcher.partition import Partition
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH
+from protocol.commits import Position
 from protocol.enums import ExecutionPrice
 from protocol.records import OrderRecord
 from protocol.registry import Directory
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, pairs
+from runtime.redis.order_log import read_heads
 
 PAGE = 2000
 
@@ -22,7 +24,6 @@ PAGE = 2000
 def recover(
     channel: Channel,
     partition: int,
-    token: str,
     rule: ExecutionPrice,
     directory: Directory,
     keep_alive: Callable[[], None],
@@ -30,38 +31,35 @@ def recover(
     """Rebuild the engine of ``partition``; ``keep_alive`` is called once per page of orders."""
     number, batch_hash = channel.execute("HMGET", keys.batch(partition), "number", "hash")
     engine = Engine(rule)
-    for symbol, position in _pairs(channel, keys.positions(partition)):
-        sequence, trade_number = position.split(b":")
+    for symbol, text in channel.hash(keys.positions(partition)).items():
         instrument = directory.instruments[symbol.decode()]
         engine.markets[instrument.symbol] = Market(
-            instrument.symbol, instrument.number, int(sequence), int(trade_number)
+            instrument.symbol, instrument.number, *Position.parse(text)
         )
-    for broker, cash in _pairs(channel, keys.balances(partition)):
+    for broker, cash in channel.hash(keys.balances(partition)).items():
         engine.balances[broker.decode()] = int(cash)
     _restore_orders(channel, partition, engine, keep_alive)
     engine.check_invariants()
     recovered = Partition(
-        partition,
-        token,
-        engine,
-        int(number or 0),
-        (batch_hash or GENESIS_HASH.encode()).decode(),
-        0,
+        number=partition,
+        engine=engine,
+        batch_number=int(number or 0),
+        batch_hash=(batch_hash or GENESIS_HASH.encode()).decode(),
     )
     for market in engine.markets.values():
         recovered.agenda.plan(market.symbol, market.expiries.next_ms())
         market.view.refresh(market.sequence)  # What is published is what was just read.
-    read_heads(channel, recovered)
+    catch_up_with_heads(channel, recovered)
     return recovered
 
 
-def read_heads(channel: Channel, partition: Partition) -> None:
+def catch_up_with_heads(channel: Channel, partition: Partition) -> None:
     """Find out from the heads what has news, and where the bell stands."""
-    for name, value in _pairs(channel, keys.heads(partition.number)):
-        if name == b"@bell":
-            partition.bell = int(value)
-        elif name != b"@time" and int(value) > partition.position(name.decode()):
-            partition.news.add(name.decode())
+    heads = read_heads(channel, partition.number)
+    partition.bell = heads.bell
+    for symbol, sequence in heads.sequences.items():
+        if sequence > partition.position(symbol):
+            partition.news.add(symbol)
 
 
 def _restore_orders(
@@ -71,7 +69,7 @@ def _restore_orders(
     cursor: bytes | int = 0
     while True:
         cursor, flat = channel.execute("HSCAN", keys.open_orders(partition), cursor, "COUNT", PAGE)
-        for value in flat[1::2]:
+        for _, value in pairs(flat):
             record = codec.decode_order(value)
             by_symbol[record.symbol][record.sequence] = record  # HSCAN may repeat a field.
         keep_alive()
@@ -81,8 +79,3 @@ def _restore_orders(
         records = by_symbol.pop(symbol)
         for record in sorted(records.values(), key=lambda r: r.priority or r.sequence):
             engine.restore(record)
-
-
-def _pairs(channel: Channel, key: str) -> list[tuple[bytes, bytes]]:
-    flat = channel.execute("HGETALL", key)
-    return list(zip(flat[::2], flat[1::2], strict=True))

@@ -1,7 +1,7 @@
-"""Book snapshots, written only when something within the visible depth has changed.
+"""Book snapshots. A new one is written only when something within the visible depth has changed.
 
-What a batch pays per touched symbol decides its speed, so a change that lies deeper than
-``BOOK_DEPTH_MAX`` levels costs no snapshot, and the text of an unchanged side is used again.
+The cost of each changed symbol decides how fast a batch is. So a change deeper than
+``BOOK_DEPTH_MAX`` levels makes no snapshot, and the text of an unchanged side is used again.
 """
 
 from matcher.book import Book, BookSide
@@ -10,7 +10,7 @@ from protocol.units import BOOK_DEPTH_MAX
 
 
 class SideView:
-    """What was last published of one side."""
+    """What readers have seen last of one side."""
 
     __slots__ = ("_deepest_key", "_side", "text")
 
@@ -20,7 +20,7 @@ class SideView:
         self._deepest_key: int | None = None
 
     def refresh(self) -> bool:
-        """Take in what changed; returns whether the visible levels may have."""
+        """Take over the changes. Returns whether the visible levels may have changed."""
         side = self._side
         changed, side.changed_key = side.changed_key, None
         if changed is None:

@@ -3,24 +3,25 @@
 import logging
 import secrets
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from matcher import metrics
 from matcher.changes import Changes
 from matcher.partition import Partition
-from matcher.recovery import read_heads, recover
+from matcher.recovery import catch_up_with_heads, recover
 from matcher.settings import MatcherSettings
 from protocol import codec, keys
 from protocol.batches import BatchEntry
 from protocol.commands import Tick
-from protocol.partitions import all_partitions
 from protocol.registry import Directory
-from runtime.process.errors import Fenced
-from runtime.redis.channel import Channel, RedisCommand
-from runtime.redis.functions.library import call
-from runtime.redis.genesis import found_or_join
-from runtime.redis.leases import Leases
-from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
+from runtime.process.ownership import Ownership
+from runtime.process.worker import Worker
+from runtime.redis.channel import Channel, FunctionCall, RedisCommand
+from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
+from runtime.redis.functions.commit import commit
+from runtime.redis.functions.current import current
+from runtime.redis.order_log import Bell, LogEntry, bells, log_entries
 from runtime.redis.registry import refresh
 
 log = logging.getLogger(__name__)
@@ -31,42 +32,33 @@ SEND_AT = 128  # Entries worth a write of their own while more are being matched
 UNREADABLE = "unreadable"
 _TICK = codec.encode(Tick())
 
-LogEntry = tuple[bytes, list[bytes]]
+SymbolEntries = list[tuple[str, list[LogEntry]]]
+"""New entries of the logs of one partition, by symbol."""
 
 
-class MatcherWorker:
+class MatcherWorker(Worker):
     """See ``runtime.process.worker`` for the life of a worker."""
 
     def __init__(self, settings: MatcherSettings) -> None:
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"matcher-{settings.instance}")
         self._directory = Directory()
-        self._partitions: dict[int, Partition] = {}
-        self._leases: Leases
+        self._owned: Ownership[Partition]
         self._paced_until = 0.0
 
     @property
     def partitions(self) -> dict[int, Partition]:
-        """What this worker owns, by number; for tests and benchmarks."""
-        return self._partitions
+        """What this worker owns, by number."""
+        return self._owned.states
 
     def open(self) -> None:
-        genesis = found_or_join(self._channel, self._settings)
-        self._rule = genesis.execution_price
-        self._leases = Leases(
-            self._channel,
-            "matcher",
-            self._settings.instance,
-            all_partitions(genesis.partitions),
-            self._settings.health_port,
-        )
-        refresh(self._directory, self._channel)
-        self._tend()
+        self._owned = Ownership(self._channel, self._settings, "matcher", self._recover)
+        self._owned.tend()
 
     def step(self) -> None:
         """Match what has come in; waits for news up to ``BLOCK_SECONDS_MAX``."""
-        if self._leases.due:
-            self._tend()
+        self._owned.tend()
+        metrics.PARTITIONS.set(len(self.partitions))
         self._listen()
         started = time.monotonic()
         batches = self._read()
@@ -77,42 +69,29 @@ class MatcherWorker:
         self._send_ticks()
 
     def close(self) -> None:
-        self._leases.leave()
+        self._owned.leases.leave()
+        self.abandon()
+
+    def abandon(self) -> None:
         self._channel.close()
 
-    def _tend(self) -> None:
-        gained, lost = self._leases.tend()
-        for number in lost:
-            log.warning("partition lost", extra={"partition": number})
-            del self._partitions[number]
-        if gained:
-            refresh(self._directory, self._channel)
-        for number in sorted(gained):
-            self._partitions[number] = recover(
-                self._channel,
-                number,
-                self._leases.token,
-                self._rule,
-                self._directory,
-                self._leases.keep,
-            )
-        surplus = self._leases.surplus()
-        if surplus:
-            # Nothing is in flight between two steps, so giving up is forgetting.
-            for number in surplus:
-                del self._partitions[number]
-            self._leases.release(surplus)
-            log.info("partitions given up", extra={"partitions": sorted(surplus)})
-        metrics.PARTITIONS.set(len(self._partitions))
+    def _recover(self, partition: int) -> Partition:
+        refresh(self._directory, self._channel)
+        rule = self._owned.genesis.execution_price
+        return recover(self._channel, partition, rule, self._directory, self._stay_alive)
+
+    def _stay_alive(self) -> None:
+        self._owned.leases.keep()
+        self.beat()
 
     def _listen(self) -> None:
         """Wait for a bell, unless news is left over, and note which symbols it names."""
         pause = self._paced_until - time.monotonic()
         if pause > 0:
             time.sleep(pause)
-        owned = list(self._partitions.values())
+        owned = list(self.partitions.values())
         if not owned:
-            time.sleep(self._leases.seconds_to_tend)
+            time.sleep(self._owned.leases.seconds_to_tend)
             return
         command: list[Any] = ["XREAD", "COUNT", BELLS_MAX]
         if not any(p.news for p in owned):
@@ -122,91 +101,85 @@ class MatcherWorker:
         command += [f"{p.bell}-0" for p in owned]
         heard = dict(self._channel.execute(*command) or ())
         for partition in owned:
-            entries = heard.get(keys.bell(partition.number).encode())
-            if entries:
-                self._hear(partition, entries)
+            raw = heard.get(keys.bell(partition.number).encode())
+            if raw:
+                self._hear(partition, bells(raw))
 
     def _block_ms(self, owned: list[Partition]) -> int:
         """Until a lease or a tick is due; never 0, which would mean for ever."""
-        milliseconds = 1000 * min(BLOCK_SECONDS_MAX, self._leases.seconds_to_tend)
+        leases = self._owned.leases
+        milliseconds = 1000 * min(BLOCK_SECONDS_MAX, leases.seconds_to_tend)
         ticks = [at for p in owned if (at := p.agenda.next_ms()) is not None]
         if ticks:
-            milliseconds = min(milliseconds, min(ticks) - self._leases.clock_ms)
+            milliseconds = min(milliseconds, min(ticks) - leases.clock_ms)
         return max(1, int(milliseconds))
 
-    def _hear(self, partition: Partition, entries: list[LogEntry]) -> None:
-        news = partition.news
-        for bell_id, fields in entries:
-            bell = int(bell_id[:-2])
-            if bell != partition.bell + 1:
-                # Bells were trimmed before we heard them; the heads know all of it.
-                read_heads(self._channel, partition)
+    def _hear(self, partition: Partition, heard: Iterable[Bell]) -> None:
+        for bell in heard:
+            if bell.number != partition.bell + 1:
+                # Bells were trimmed before this worker heard them; the heads know all of it.
+                catch_up_with_heads(self._channel, partition)
                 return
-            partition.bell = bell
-            news.update(fields[1].decode().split(" "))
+            partition.bell = bell.number
+            partition.news.update(bell.symbols)
 
-    def _read(self) -> dict[int, list[tuple[str, list[LogEntry]]]]:
-        """New log entries by partition and symbol."""
+    def _read(self) -> dict[int, SymbolEntries]:
+        """New log entries by partition. Raises
+        :class:`~runtime.process.errors.HistoryChanged` when they may be another history's."""
         batch_max = self._settings.batch_max
-        asked: list[tuple[Partition, list[str]]] = []
-        commands: list[RedisCommand] = []
-        for partition in self._partitions.values():
-            if not partition.news:
-                continue
-            symbols = list(partition.news)
-            asked.append((partition, symbols))
-            commands.append(
-                (
-                    *("XREAD", "COUNT", batch_max, "STREAMS"),
-                    *[keys.orders(partition.number, symbol) for symbol in symbols],
-                    *[f"{partition.position(symbol)}-0" for symbol in symbols],
-                )
+        asked = [(p, list(p.news)) for p in self.partitions.values() if p.news]
+        if not asked:
+            return {}
+        commands: list[RedisCommand] = [
+            (
+                *("XREAD", "COUNT", batch_max, "STREAMS"),
+                *[keys.orders(partition.number, symbol) for symbol in symbols],
+                *[f"{partition.position(symbol)}-0" for symbol in symbols],
             )
-        batches: dict[int, list[tuple[str, list[LogEntry]]]] = {}
-        replies = self._channel.pipeline(commands)
+            for partition, symbols in asked
+        ]
+        check = current(self._owned.history_id, [partition.number for partition, _ in asked])
+        *replies, still_current = self._channel.all_ok([*commands, check.command])
+        check.read(still_current)
+        batches: dict[int, SymbolEntries] = {}
         for (partition, symbols), reply in zip(asked, replies, strict=True):
-            if isinstance(reply, Exception):
-                raise reply
             streams = dict(reply or ())
-            batch = []
+            batch: SymbolEntries = []
             for symbol in symbols:
-                entries = streams.get(keys.orders(partition.number, symbol).encode(), [])
-                if len(entries) < batch_max:
+                raw = streams.get(keys.orders(partition.number, symbol).encode(), ())
+                if len(raw) < batch_max:
                     partition.news.discard(symbol)
-                if entries:
-                    batch.append((symbol, entries))
+                if raw:
+                    batch.append((symbol, log_entries(raw)))
             if batch:
                 batches[partition.number] = batch
         return batches
 
-    def _match(self, batches: dict[int, list[tuple[str, list[LogEntry]]]]) -> None:
-        """Apply and commit partition by partition; Redis commits one while we match the next.
+    def _match(self, batches: dict[int, SymbolEntries]) -> None:
+        """Apply and commit partition by partition; Redis commits one while the next is matched.
 
-        Any answer but OK ends this process, whose memory is then ahead of what is stored.
+        Any answer but OK ends this worker, whose memory is then ahead of what is stored.
         """
-        commits: list[tuple[Partition, Changes]] = []
+        commits: list[tuple[FunctionCall[None], Changes]] = []
         outbox: list[RedisCommand] = []
         unsent = 0
         for number, batch in batches.items():
-            partition = self._partitions[number]
+            partition = self.partitions[number]
             changes = Changes(number, partition.engine)
             for symbol, entries in batch:
                 self._apply_symbol(partition, changes, symbol, entries)
-            outbox.append(self._render(partition, changes))
-            commits.append((partition, changes))
+            call = self._commit(partition, changes)
+            commits.append((call, changes))
+            outbox.append(call.command)
             unsent += len(changes)
             if unsent >= SEND_AT:
                 self._channel.send(outbox)
                 outbox, unsent = [], 0
         self._channel.send(outbox)
-        for (partition, changes), reply in zip(commits, self._channel.receive(), strict=True):
+        for (call, changes), reply in zip(commits, self._channel.receive(), strict=True):
             if isinstance(reply, Exception):
                 raise reply
-            if reply != b"OK":
-                raise Fenced(
-                    f"commit of batch {partition.batch_number} of partition"
-                    f" {partition.number} answered {reply.decode()}"
-                )
+            call.read(reply)
             metrics.COMMANDS.inc(len(changes))
             metrics.TRADES.inc(changes.trades)
 
@@ -215,16 +188,14 @@ class MatcherWorker:
     ) -> None:
         engine = partition.engine
         market = engine.market(symbol, self._instrument_number(symbol))
-        for entry_id, fields in entries:
-            sequence = int(entry_id[:-2])
+        number = market.instrument_number
+        for sequence, time_ms, payload in entries:
             if sequence != market.sequence + 1:
-                raise self._leases.gap(
+                raise self._owned.leases.gap(
                     partition.number,
-                    f"the log of {symbol} jumps from {market.sequence} to {sequence}"
-                    f" (partition {partition.number}): Redis has lost entries;"
-                    " empty it and run `exchange restore`",
+                    f"the log of {symbol} (partition {partition.number}) jumps from"
+                    f" {market.sequence} to {sequence}",
                 )
-            time_ms, payload = int(fields[1]), fields[3]
             try:
                 command = codec.decode_command(payload)
             except codec.DecodeError as error:
@@ -233,15 +204,12 @@ class MatcherWorker:
                     extra={"symbol": symbol, "sequence": sequence, "error": str(error)},
                 )
                 events = engine.refuse(market, sequence, UNREADABLE)
-                entry = BatchEntry(
-                    symbol, market.instrument_number, sequence, time_ms, payload, events
-                )
+                entry = BatchEntry(symbol, number, sequence, time_ms, payload, events)
                 changes.add_dead(market, entry, str(error))
                 metrics.DEAD.inc()
                 continue
             events = engine.apply(market, sequence, time_ms, command)
-            entry = BatchEntry(symbol, market.instrument_number, sequence, time_ms, payload, events)
-            changes.add(market, entry)
+            changes.add(market, BatchEntry(symbol, number, sequence, time_ms, payload, events))
         partition.agenda.plan(symbol, market.expiries.next_ms())
 
     def _instrument_number(self, symbol: str) -> int:
@@ -249,21 +217,18 @@ class MatcherWorker:
             refresh(self._directory, self._channel)
         return self._directory.instruments[symbol].number
 
-    def _render(self, partition: Partition, changes: Changes) -> RedisCommand:
-        commit_keys, arguments, partition.batch_hash = changes.render(
-            partition.token, partition.batch_number, partition.batch_hash, secrets.token_hex(8)
-        )
-        partition.batch_number += 1
-        return call("commit", commit_keys, arguments)
+    def _commit(self, partition: Partition, changes: Changes) -> FunctionCall[None]:
+        taken = changes.take(partition.batch_number, partition.batch_hash)
+        partition.batch_number, partition.batch_hash = taken.number, taken.hash
+        owned = self._owned
+        return commit(owned.history_id, owned.leases.token, secrets.token_hex(8), taken)
 
     def _send_ticks(self) -> None:
-        now_ms = self._leases.clock_ms
-        commands = []
-        for partition in self._partitions.values():
+        now_ms = self._owned.leases.clock_ms
+        calls = []
+        for partition in self.partitions.values():
             due = partition.agenda.pop_due(now_ms)
             if due:
                 ticks = [AppendRequest(symbol, _TICK, Urgency.TICK) for symbol in due]
-                commands.append(append_call(partition.number, ticks, Limits()))
-        for reply in self._channel.pipeline(commands):
-            if isinstance(reply, Exception):
-                raise reply
+                calls.append(append(self._owned.history_id, partition.number, ticks, Limits()))
+        self._channel.call_all(calls)

@@ -1,8 +1,8 @@
-"""Where a webhook may go (SSRF).
+"""Which addresses a webhook may call (protection against SSRF).
 
-A broker chooses the URL, so it must not reach what only the exchange can reach. The name is
-resolved once per attempt, every address it has must be global unicast, and the call goes to that
-very address, so that a second look-up cannot give another answer.
+A broker chooses the URL, so a call must not reach what only the exchange can reach. The name is
+resolved once for each attempt, and every address of it must be public. The call then goes to an
+address that was checked, because a second look-up could give another answer.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 
 
 class AddressRefused(Exception):
-    """The name does not resolve, or to a place that webhooks may not go."""
+    """The name has no address, or one that webhooks may not call."""
 
 
 def embedded_address(address: Address) -> Address:
-    """The IPv4 address inside an IPv6 one that only wraps it, else the address itself."""
+    """The IPv4 address that an IPv6 address wraps; any other address as it is."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -40,7 +40,7 @@ def is_allowed(address: Address, allow_loopback: bool) -> bool:
         return True
     if isinstance(inner, IPv6Address) and inner in _NAT64_LOCAL:
         return False
-    # Spelled out, because is_global of Python 3.11 lets some of these pass.
+    # All are named, because `is_global` of Python 3.11 lets some of them pass.
     return inner.is_global and not (
         inner.is_multicast
         or inner.is_private
@@ -52,7 +52,7 @@ def is_allowed(address: Address, allow_loopback: bool) -> bool:
 
 
 async def resolve(host: str, port: int, allow_loopback: bool) -> str:
-    """An address of ``host`` to connect to; raises :class:`AddressRefused`."""
+    """An address of ``host`` to connect to. Raises :class:`AddressRefused`."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""Delivering what is due: many endpoints at once, none in another's way."""
+"""Delivers the messages that are due, to many endpoints at the same time."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def home_partition(endpoint_id: str, partitions: int) -> int:
-    """Whoever owns this partition delivers to the endpoint."""
+    """The partition of an endpoint. The notifier that owns it delivers to the endpoint."""
     return uuid.UUID(endpoint_id).int % partitions
 
 
@@ -45,7 +45,8 @@ class Courier:
         """Start a call for every message whose time has come and whose endpoint has room."""
         self._raise_failures()
         busy = Counter(endpoint_id for endpoint_id, _ in self._in_flight)
-        # Those in flight are still in the queue, so ask for as many more as may be started.
+        # The queue still holds the messages in flight, so the answer may be full of them: ask
+        # for as many as an endpoint may have in flight.
         wanted = {
             endpoint_id: self._endpoint_calls_max
             for endpoint_id in self._directory.endpoints
@@ -62,14 +63,17 @@ class Courier:
                     self._in_flight[flight] = task
 
     async def close(self) -> None:
-        """Abandon what is in flight; its messages are still in their queues."""
+        """End the calls in flight. Their messages are still in the queues."""
         for task in self._in_flight.values():
             task.cancel()
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
         await self._deliverer.close()
 
     def _raise_failures(self) -> None:
-        """A call that ended with an exception (Redis away) ends the process, as in any step."""
+        """Raise the exception of a call that failed, for example because Redis was away.
+
+        It ends the process, as every exception of a step does.
+        """
         for flight, task in list(self._in_flight.items()):
             if task.done():
                 del self._in_flight[flight]

@@ -1,4 +1,4 @@
-"""One call to one endpoint: signed, bounded, judged."""
+"""One call to one endpoint: sign it, limit it, and judge its answer."""
 
 import asyncio
 import ssl
@@ -27,7 +27,7 @@ Verdict = Literal["delivered", "failed", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``gone`` means the receiver wants nothing more (410)."""
+    """The result of a call. ``gone`` means that the receiver wants no more calls (410)."""
 
     verdict: Verdict
     detail: str
@@ -35,7 +35,7 @@ class Outcome:
 
 
 class Deliverer:
-    """Calls endpoints through one client; redirects, proxies and cookies are not followed."""
+    """Calls endpoints through one client. It follows no redirects and uses no proxies."""
 
     def __init__(self, allow_loopback: bool, calls_max: int) -> None:
         self._allow_loopback = allow_loopback
@@ -53,7 +53,7 @@ class Deliverer:
     async def deliver(
         self, endpoint: WebhookEndpoint, message_id: str, queued: QueuedMessage
     ) -> Outcome:
-        """Make one attempt; never raises for what the receiver does."""
+        """Make one attempt. Nothing that the receiver does raises an exception."""
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 return await self._call(endpoint, message_id, queued.payload)
@@ -100,7 +100,7 @@ def _signed(secret: str, message_id: str, payload: bytes) -> dict[str, str]:
 
 
 async def _read_a_little(response: httpx.Response) -> None:
-    """Enough for the receiver to have said its piece; what is beyond is cut off."""
+    """Read the answer up to a limit, so that a short one is read to its end."""
     size = 0
     async for chunk in response.aiter_raw(ANSWER_BYTES_MAX):
         size += len(chunk)
@@ -109,7 +109,7 @@ async def _read_a_little(response: httpx.Response) -> None:
 
 
 def judge(status: int, retry_after: str | None, now: datetime) -> Outcome:
-    """What a status means: 2xx is success, everything else is not, 410 is the end."""
+    """What a status means: 2xx is a success, 410 ends all calls, everything else is a failure."""
     if 200 <= status < 300:
         return Outcome("delivered", f"HTTP {status}")
     if status == 410:
@@ -119,7 +119,7 @@ def judge(status: int, retry_after: str | None, now: datetime) -> Outcome:
 
 
 def _retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """Retry-After in either of its forms (RFC 9110, 10.2.3); nonsense counts as absent."""
+    """The seconds of Retry-After in either form (RFC 9110, 10.2.3); ``None`` if unreadable."""
     if value is None:
         return None
     if value.strip().isdigit() and len(value.strip()) <= 9:

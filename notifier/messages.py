@@ -1,4 +1,4 @@
-"""From trades to webhook messages. Pure: the same batch gives the same messages, byte for byte."""
+"""Makes webhook messages of trades. Pure: the same batch gives the same messages, byte for byte."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from protocol.units import format_time
 
 
 class Message(NamedTuple):
-    """One call to one broker. ``message_id`` is the ``webhook-id``, stable over retries; ``body``
-    is JSON without its sequence, which the queue adds."""
+    """One message to one broker. ``message_id`` is the ``webhook-id`` and stays the same when the
+    call is repeated. ``body`` is JSON without its sequence, which the queue adds."""
 
     broker_id: str
     message_id: str
@@ -78,5 +78,5 @@ class QueuedMessage(NamedTuple):
 
     @property
     def payload(self) -> bytes:
-        """The bytes that are signed and sent."""
+        """The bytes that are signed and sent, with the sequence."""
         return b'%s,"sequence":%d}' % (self.body[:-1], self.sequence)

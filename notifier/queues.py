@@ -1,48 +1,31 @@
 """The durable queue of each endpoint, in Redis."""
 
 import time
-from collections.abc import Iterable
 
-from notifier.messages import Message, QueuedMessage
-from protocol import codec, keys
-from protocol.partitions import partition_name
+from notifier.messages import QueuedMessage
+from protocol import keys
 from protocol.registry import EndpointDisabled, RegistryEntry
-from runtime.redis.channel import AsyncChannel, RedisCommand
-from runtime.redis.functions.library import call
+from runtime.redis.channel import AsyncChannel, pairs
+from runtime.redis.functions.bury import bury
+from runtime.redis.functions.register import register
+from runtime.redis.functions.requeue import requeue
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def enqueue_command(
-    endpoint_id: str, partition: int, batch_number: int, messages: Iterable[Message]
-) -> RedisCommand:
-    """Put one batch's messages into the queue; a repeat changes nothing."""
-    arguments: list[object] = [partition_name(partition), batch_number, now_ms()]
-    for message in messages:
-        arguments += (message.message_id, message.body)
-    return call(
-        "enqueue",
-        [
-            keys.hook_queue(endpoint_id),
-            keys.hook_messages(endpoint_id),
-            keys.hook_progress(endpoint_id),
-        ],
-        arguments,
-    )
-
-
 class Queues:
     """What the deliveries do with the queues."""
 
-    def __init__(self, channel: AsyncChannel) -> None:
+    def __init__(self, channel: AsyncChannel, history_id: str) -> None:
         self._channel = channel
+        self._history_id = history_id
 
     async def due(self, wanted: dict[str, int]) -> dict[str, list[str]]:
         """Ids of messages whose time has come, by endpoint; ``wanted`` says how many at most."""
         moment = now_ms()
-        replies = await self._channel.pipeline(
+        replies = await self._channel.all_ok(
             [
                 (
                     *("ZRANGEBYSCORE", keys.hook_queue(endpoint_id), "-inf", moment),
@@ -53,8 +36,6 @@ class Queues:
         )
         due = {}
         for endpoint_id, reply in zip(wanted, replies, strict=True):
-            if isinstance(reply, Exception):
-                raise reply
             if reply:
                 due[endpoint_id] = [message_id.decode() for message_id in reply]
         return due
@@ -64,38 +45,31 @@ class Queues:
         return None if stored is None else QueuedMessage.decode(stored)
 
     async def done(self, endpoint_id: str, message_id: str) -> None:
-        await self._transaction(
-            ("ZREM", keys.hook_queue(endpoint_id), message_id),
-            ("HDEL", keys.hook_messages(endpoint_id), message_id),
+        """A message was delivered."""
+        await self._channel.all_ok(
+            [
+                ("MULTI",),
+                ("ZREM", keys.hook_queue(endpoint_id), message_id),
+                ("HDEL", keys.hook_messages(endpoint_id), message_id),
+                ("EXEC",),
+            ]
         )
 
     async def again(
         self, endpoint_id: str, message_id: str, queued: QueuedMessage, delay_seconds: float
     ) -> None:
+        """A call failed; it is made again after ``delay_seconds``."""
         due_ms = now_ms() + int(delay_seconds * 1000)
-        await self._transaction(
-            ("HSET", keys.hook_messages(endpoint_id), message_id, queued.encode()),
-            ("ZADD", keys.hook_queue(endpoint_id), due_ms, message_id),
-        )
+        await self._channel.call(requeue(endpoint_id, message_id, due_ms, queued.encode()))
 
     async def bury(self, endpoint_id: str, message_id: str, queued: QueuedMessage) -> None:
         """Give a message up: to the dead-letter list, from where it can be shown and replayed."""
-        await self._transaction(
-            ("HSET", keys.hook_dead(endpoint_id), message_id, queued.encode()),
-            ("ZREM", keys.hook_queue(endpoint_id), message_id),
-            ("HDEL", keys.hook_messages(endpoint_id), message_id),
-        )
+        await self._channel.call(bury(endpoint_id, message_id, queued.encode()))
 
     async def disable(self, endpoint_id: str) -> None:
         """Stop an endpoint for good and bury what waits for it."""
-        entry = codec.encode(RegistryEntry([EndpointDisabled(endpoint_id)]))
-        await self._channel.execute(*call("register", [keys.REGISTRY], [entry]))
-        flat = await self._channel.execute("HGETALL", keys.hook_messages(endpoint_id))
-        for message_id, stored in zip(flat[::2], flat[1::2], strict=True):
+        entry = RegistryEntry([EndpointDisabled(endpoint_id)])
+        await self._channel.call(register(self._history_id, entry))
+        waiting = pairs(await self._channel.execute("HGETALL", keys.hook_messages(endpoint_id)))
+        for message_id, stored in waiting:
             await self.bury(endpoint_id, message_id.decode(), QueuedMessage.decode(stored))
-
-    async def _transaction(self, *commands: RedisCommand) -> None:
-        replies = await self._channel.pipeline([("MULTI",), *commands, ("EXEC",)])
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply

@@ -1,7 +1,7 @@
-"""When a failed message is tried again. Pure.
+"""When a failed message is sent again. Pure.
 
-The schedule is that of ``conventions.md`` (Standard Webhooks): 0, 5 s, 5 min, 30 min, 2 h, 5 h,
-10 h, 14 h, 20 h, 24 h after the one before, with jitter; then it is given up.
+The schedule is the one that Standard Webhooks recommends: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h,
+20 h and 24 h after the attempt before, with jitter. After the last attempt the message is given up.
 """
 
 _MINUTE = 60.0
@@ -26,10 +26,11 @@ RETRY_AFTER_SECONDS_MAX = 24 * _HOUR
 def next_delay_seconds(
     attempts: int, jitter: float, retry_after_seconds: float | None = None
 ) -> float | None:
-    """Seconds until the next attempt after ``attempts`` failed ones, ``None`` to give up.
+    """Seconds until the next attempt after ``attempts`` failed ones; ``None`` means give up.
 
-    ``jitter`` is a random number from 0 to 1, spread over ± ``JITTER``. A receiver that asks for
-    more time gets it; one that asks for less does not.
+    ``jitter`` is a random number from 0 to 1. It changes the delay by up to ± ``JITTER``. A
+    receiver that asks for more time gets it, up to ``RETRY_AFTER_SECONDS_MAX``. Less time is never
+    given.
     """
     if attempts >= len(DELAYS_SECONDS):
         return None

@@ -11,8 +11,8 @@ class NotifierSettings(Settings, frozen=True, kw_only=True):
     process: ClassVar[str] = "notifier"
 
     batches_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
-    """Batches of one partition that are fanned out in one step."""
+    """Batches of one partition whose messages are put into the queues in one step."""
     endpoint_calls_max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
-    """Calls in flight to one endpoint; a slow one uses up its own and nobody else's."""
+    """Calls in flight to one endpoint, so that a slow endpoint delays only itself."""
     calls_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
-    """Calls in flight of this process."""
+    """Calls in flight of this process, to all endpoints."""

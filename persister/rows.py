@@ -1,38 +1,16 @@
 """From committed batches to rows. Pure mapping; ``runtime.postgres.tables`` has the columns."""
 
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from protocol import codec, ids
-from protocol.batches import Batch, BatchEntry
+from protocol.batches import Batch, BatchEntry, CommittedBatch
 from protocol.events import Trade
 from protocol.records import OrderRecord
+from protocol.units import timestamp
+from runtime.postgres.order_rows import OrderRow, order_row
 
 Row = tuple[Any, ...]
 
-ORDER_COLUMNS = (
-    "order_id",
-    "broker_id",
-    "document_number",
-    "instrument_number",
-    "sequence",
-    "symbol",
-    "side",
-    "order_type",
-    "price",
-    "quantity",
-    "open_quantity",
-    "filled_notional",
-    "state",
-    "reason",
-    "valid_until",
-    "created_at",
-    "updated_at",
-    "version",
-    "priority",
-    "amended_sequence",
-    "client_order_id",
-)
 ORDER_CHANGING = (
     "price",
     "quantity",
@@ -65,11 +43,10 @@ JOURNAL_COLUMNS = ("partition", "number", "hash", "batch")
 
 
 class StoredBatch(NamedTuple):
-    """A batch as read from the events stream."""
+    """A batch, and the bytes and the hash with which it was committed."""
 
     batch: Batch
-    hash: str
-    payload: bytes
+    committed: CommittedBatch
 
 
 class Rows:
@@ -77,7 +54,7 @@ class Rows:
     one upsert cannot take a key twice."""
 
     def __init__(self) -> None:
-        self.orders: dict[str, Row] = {}
+        self.orders: dict[str, OrderRow] = {}
         self.trades: list[Row] = []
         self.balances: dict[tuple[int, str], Row] = {}
         self.journal: list[Row] = []
@@ -85,11 +62,12 @@ class Rows:
 
     def add(self, stored: StoredBatch) -> None:
         batch = stored.batch
-        self.journal.append((batch.partition, batch.number, stored.hash, stored.payload))
+        committed = stored.committed
+        self.journal.append((batch.partition, batch.number, committed.hash, committed.payload))
         for payload in batch.orders:
             record = codec.decode_order(payload)
             row = order_row(record)
-            self.orders[row[0]] = row
+            self.orders[row.order_id] = row
             if not record.state.is_open:
                 self.closed.append((batch.partition, record))
         for entry in batch.entries:
@@ -98,32 +76,6 @@ class Rows:
                     self.trades.append(trade_row(entry, event))
         for broker_id, cash in batch.balances.items():
             self.balances[batch.partition, broker_id] = (batch.partition, broker_id, cash)
-
-
-def order_row(record: OrderRecord) -> Row:
-    return (
-        record.order_id,
-        record.broker_id,
-        record.document_number,
-        record.instrument_number,
-        record.sequence,
-        record.symbol,
-        record.side.value,
-        record.order_type.value,
-        record.price,
-        record.quantity,
-        record.open_quantity,
-        record.filled_notional,
-        record.state.value,
-        record.reason.value,
-        None if record.valid_until_ms is None else timestamp(record.valid_until_ms),
-        timestamp(record.created_ms),
-        timestamp(record.updated_ms),
-        record.version,
-        record.priority,
-        record.amended_sequence,
-        record.client_order_id or None,
-    )
 
 
 def trade_row(entry: BatchEntry, trade: Trade) -> Row:
@@ -142,7 +94,3 @@ def trade_row(entry: BatchEntry, trade: Trade) -> Row:
         trade.taker_broker_id,
         timestamp(entry.time_ms),
     )
-
-
-def timestamp(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)

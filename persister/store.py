@@ -1,7 +1,7 @@
 """Writing rows: COPY, then upsert in key order, with the cursor in the same transaction."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, create_engine, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -10,26 +10,26 @@ from persister.rows import (
     BALANCE_COLUMNS,
     JOURNAL_COLUMNS,
     ORDER_CHANGING,
-    ORDER_COLUMNS,
     TRADE_COLUMNS,
     Row,
     Rows,
-    timestamp,
 )
 from protocol import codec
 from protocol.batches import GENESIS_HASH
 from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
+from protocol.units import timestamp
 from runtime.postgres import tables
 from runtime.postgres.history import REGISTRY_CURSOR
-from runtime.process.errors import Fenced, HistoryMismatch
+from runtime.postgres.order_rows import OrderRow
+from runtime.process.errors import Fenced, HistoryChanged, HistoryMismatch
 from runtime.process.failpoints import failpoint
 from runtime.redis.genesis import Genesis
 
 STATEMENT_TIMEOUT_MS = 30_000
 
 _UPSERT_ORDERS = text(  # The names are our own constants.
-    f"INSERT INTO orders ({', '.join(ORDER_COLUMNS)})"
-    f" SELECT {', '.join(ORDER_COLUMNS)} FROM incoming_orders ORDER BY order_id"
+    f"INSERT INTO orders ({', '.join(OrderRow._fields)})"
+    f" SELECT {', '.join(OrderRow._fields)} FROM incoming_orders ORDER BY order_id"
     " ON CONFLICT (order_id) DO UPDATE SET "
     + ", ".join(f"{c} = excluded.{c}" for c in ORDER_CHANGING)
     + " WHERE orders.version < excluded.version"
@@ -39,6 +39,15 @@ _UPSERT_BALANCES = text(
     " SELECT partition, broker_id, cash FROM incoming_balances ORDER BY partition, broker_id"
     " ON CONFLICT (partition, broker_id) DO UPDATE SET cash = excluded.cash"
 )
+
+
+class CursorMove(NamedTuple):
+    """The cursor of a partition moves from batch ``old`` to batch ``new``, whose hash it keeps."""
+
+    name: str
+    old: int
+    new: int
+    hash: str
 
 
 class Store:
@@ -64,6 +73,7 @@ class Store:
         with self._engine.begin() as connection:
             values = {
                 "history_id": genesis.history_id,
+                "epoch": genesis.epoch,
                 "partitions": genesis.partitions,
                 "execution_price": genesis.execution_price.value,
                 "schema_version": genesis.schema_version,
@@ -90,23 +100,25 @@ class Store:
             ).one()
             return row.number, row.hash
 
-    def store(self, rows: Rows, moves: Iterable[tuple[str, int, int, str]]) -> None:
-        """Write ``rows`` and move the cursors ``(name, from, to, hash)``, all or nothing.
+    def store(self, history_id: str, rows: Rows, moves: Iterable[CursorMove]) -> None:
+        """Write ``rows`` and move the cursors, all or nothing.
 
-        Raises :class:`Fenced` when another persister has moved one of them.
+        Raises :class:`Fenced` when another persister has moved one of them, and
+        :class:`HistoryChanged` when PostgreSQL holds another history than ``history_id``.
         """
         self._fail("begin")
         with self._engine.begin() as connection:
-            for name, old, new, new_hash in sorted(moves):
+            _require_history(connection, history_id)
+            for move in sorted(moves):
                 moved = connection.execute(
                     update(tables.cursors)
-                    .where(tables.cursors.c.name == name, tables.cursors.c.number == old)
-                    .values(number=new, hash=new_hash)
+                    .where(tables.cursors.c.name == move.name, tables.cursors.c.number == move.old)
+                    .values(number=move.new, hash=move.hash)
                 )
                 if moved.rowcount != 1:
-                    raise Fenced(f"the cursor of {name} is no longer at {old}")
+                    raise Fenced(f"the cursor of {move.name} is no longer at {move.old}")
             _prepare(connection)
-            _copy(connection, "incoming_orders", ORDER_COLUMNS, rows.orders.values())
+            _copy(connection, "incoming_orders", OrderRow._fields, rows.orders.values())
             _copy(connection, "incoming_balances", BALANCE_COLUMNS, rows.balances.values())
             connection.execute(_UPSERT_ORDERS)
             connection.execute(_UPSERT_BALANCES)
@@ -115,11 +127,12 @@ class Store:
             self._fail("commit")
         self._fail("committed")
 
-    def store_registry(self, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
+    def store_registry(self, history_id: str, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
         """Write registry entries that are not stored yet; returns the last one that is."""
         self.cursor(REGISTRY_CURSOR)
         table = tables.cursors
         with self._engine.begin() as connection:
+            _require_history(connection, history_id)
             stored: int = connection.execute(
                 select(table.c.number).where(table.c.name == REGISTRY_CURSOR).with_for_update()
             ).scalar_one()
@@ -131,6 +144,15 @@ class Store:
                 update(table).where(table.c.name == REGISTRY_CURSOR).values(number=stored)
             )
         return stored
+
+
+def _require_history(connection: Connection, history_id: str) -> None:
+    """A reset waits for the lock that this takes, and this waits for a reset."""
+    found = connection.execute(
+        select(tables.genesis.c.history_id).with_for_update(read=True)
+    ).scalar_one_or_none()
+    if found != history_id:
+        raise HistoryChanged(f"PostgreSQL holds the history {found} by now, not {history_id}")
 
 
 def _nothing(_moment: str) -> None:

@@ -3,32 +3,48 @@
 import logging
 import time
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 from persister import metrics
 from persister.rows import Rows, StoredBatch
 from persister.settings import PersisterSettings
-from persister.store import Store
+from persister.store import CursorMove, Store
 from protocol import codec, keys
-from protocol.batches import chain_hash
-from protocol.partitions import all_partitions, partition_name
+from protocol.batches import Batch, CommittedBatch, chain_hash
+from protocol.partitions import partition_name
 from protocol.records import OrderRecord
-from protocol.registry import RegistryEntry
-from runtime.process.errors import HistoryMismatch, SettingsError
-from runtime.redis.channel import Channel, RedisCommand
-from runtime.redis.functions.library import call
-from runtime.redis.genesis import found_or_join
-from runtime.redis.leases import Leases
-from runtime.redis.registry import decode_entry
+from runtime.process.errors import HistoryChanged, HistoryMismatch, SettingsError
+from runtime.process.ownership import Ownership
+from runtime.process.worker import Worker
+from runtime.redis.channel import Channel
+from runtime.redis.events import EventReader, committed_batches
+from runtime.redis.functions.current import current
+from runtime.redis.functions.mark_stored import mark_stored
+from runtime.redis.functions.trim import trim
+from runtime.redis.registry import registry_entries
 
 log = logging.getLogger(__name__)
 
 BLOCK_SECONDS_MAX = 0.5
 TRIM_SECONDS = 1.0
 
-StreamEntry = tuple[bytes, list[bytes]]
+
+@dataclass(slots=True)
+class Progress:
+    """What of a partition is stored: the last batch, its chain hash, and by symbol the last entry
+    of the log, as far as it has not been trimmed yet."""
+
+    number: int
+    hash: str
+    entries: dict[str, int] = field(default_factory=dict)
+
+    def note(self, batch: Batch) -> None:
+        """The entries of a stored batch may be trimmed."""
+        for entry in batch.entries:
+            self.entries[entry.symbol] = entry.sequence
 
 
-class PersisterWorker:
+class PersisterWorker(Worker):
     """See ``runtime.process.worker`` for the life of a worker. The cursor in PostgreSQL is the
     truth of what is stored; the one in memory only says what to read next."""
 
@@ -38,29 +54,30 @@ class PersisterWorker:
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"persister-{settings.instance}")
         self._store = Store(settings.database_url)
-        self._cursors: dict[int, tuple[int, str]] = {}
         self._registry_sequence = 0
-        self._stored_sequences: defaultdict[int, dict[str, int]] = defaultdict(dict)
         self._next_trim = 0.0
         self._paced_until = 0.0
-        self._leases: Leases
+        self._owned: Ownership[Progress]
+        self._reader: EventReader
 
     def open(self) -> None:
-        genesis = found_or_join(self._channel, self._settings)
-        self._store.open(genesis)
-        self._leases = Leases(
-            self._channel,
-            "persister",
-            self._settings.instance,
-            all_partitions(genesis.partitions),
-            self._settings.health_port,
-        )
+        owned = Ownership(self._channel, self._settings, "persister", self._recover)
+        self._owned = owned
+        self._reader = EventReader(self._channel, owned.leases, self._settings.batches_max)
+        self._open_store()
         self._store_registry()
-        self._tend()
+        owned.tend()
+
+    def _open_store(self) -> None:
+        try:
+            self._store.open(self._owned.genesis)
+        except HistoryMismatch:
+            # Perhaps a reset came in between, and Redis has a new history too.
+            self._channel.call(current(self._owned.history_id, [0]))
+            raise
 
     def step(self) -> None:
-        if self._leases.due:
-            self._tend()
+        self._owned.tend()
         batches = self._read()
         started = time.monotonic()
         self._store_registry()  # After reading: whatever the batches name is registered by now.
@@ -73,80 +90,60 @@ class PersisterWorker:
             self._trim()
 
     def close(self) -> None:
-        self._leases.leave()
+        self._owned.leases.leave()
+        self.abandon()
+
+    def abandon(self) -> None:
         self._channel.close()
         self._store.close()
 
-    def _tend(self) -> None:
-        gained, lost = self._leases.tend()
-        for partition in lost:
-            del self._cursors[partition]
-        for partition in sorted(gained):
-            self._cursors[partition] = self._recover(partition)
-        surplus = self._leases.surplus()
-        for partition in surplus:
-            del self._cursors[partition]
-        self._leases.release(surplus)
-
-    def _recover(self, partition: int) -> tuple[int, str]:
+    def _recover(self, partition: int) -> Progress:
         """Where PostgreSQL stands, with what a crash after its commit may have left undone."""
         number, last_hash = self._store.cursor(partition_name(partition))
-        committed = int(self._channel.execute("HGET", keys.batch(partition), "number") or 0)
-        if number > committed:
+        history, reached = self._channel.execute(
+            "HMGET", keys.batch(partition), "history", "number"
+        )
+        if (history or b"").decode() != self._owned.history_id:
+            raise HistoryChanged(f"partition {partition} is in another history by now")
+        if number > int(reached or 0):
             raise HistoryMismatch(
-                f"PostgreSQL has batch {number} of partition {partition}, Redis only {committed}:"
-                " Redis has lost commits; restore it from PostgreSQL"
+                f"PostgreSQL has batch {number} of partition {partition}, Redis only"
+                f" {int(reached or 0)}: Redis has lost commits; run `exchange restore --replace`"
             )
         finished = Rows()
-        entries = self._channel.execute("XRANGE", keys.events(partition), "-", f"{number}-0")
-        for _, fields in entries:
-            finished.add(StoredBatch(codec.decode_batch(fields[3]), "", b""))
-        self._publish({partition: number}, finished.closed)
-        return number, last_hash
+        progress = Progress(number, last_hash)
+        raw = self._channel.execute("XRANGE", keys.events(partition), "-", f"{number}-0")
+        for committed in committed_batches(raw):
+            batch = codec.decode_batch(committed.payload)
+            finished.add(StoredBatch(batch, committed))
+            progress.note(batch)
+        self._mark({partition: number}, finished.closed)
+        return progress
 
     def _read(self) -> dict[int, list[StoredBatch]]:
+        """New batches by partition, each verified to continue the chain of hashes."""
         pause = self._paced_until - time.monotonic()
         if pause > 0:
             time.sleep(pause)
-        owned = sorted(self._cursors)
-        if not owned:
-            time.sleep(self._leases.seconds_to_tend)
+        owned = self._owned
+        if not owned.states:
+            time.sleep(owned.leases.seconds_to_tend)
             return {}
-        block_ms = max(1, int(1000 * min(BLOCK_SECONDS_MAX, self._leases.seconds_to_tend)))
-        reply = self._channel.execute(
-            *("XREAD", "COUNT", self._settings.batches_max, "BLOCK", block_ms, "STREAMS"),
-            *[keys.events(partition) for partition in owned],
-            *[f"{self._cursors[partition][0]}-0" for partition in owned],
-        )
-        streams = dict(reply or ())
-        return {
-            partition: self._verify(partition, entries)
-            for partition in owned
-            if (entries := streams.get(keys.events(partition).encode()))
-        }
+        block_ms = max(1, int(1000 * min(BLOCK_SECONDS_MAX, owned.leases.seconds_to_tend)))
+        cursors = {partition: progress.number for partition, progress in owned.states.items()}
+        found = self._reader.read(cursors, block_ms)
+        return {partition: self._verify(partition, batches) for partition, batches in found.items()}
 
-    def _verify(self, partition: int, entries: list[StreamEntry]) -> list[StoredBatch]:
-        """Decode, and check that no batch is missing and that the chain of hashes holds."""
-        number, last_hash = self._cursors[partition]
-        batches = []
-        for entry_id, fields in entries:
-            number += 1
-            new_hash, payload = fields[1].decode(), fields[3]
-            if entry_id != b"%d-0" % number:
-                raise self._leases.gap(
-                    partition,
-                    f"batch {number} of partition {partition} is missing from Redis, which"
-                    f" continues at {entry_id.decode()}: PostgreSQL is older than what Redis has"
-                    " trimmed; bring a newer copy of it",
-                )
-            if chain_hash(last_hash, payload) != new_hash:
+    def _verify(self, partition: int, batches: list[CommittedBatch]) -> list[StoredBatch]:
+        last_hash = self._owned.states[partition].hash
+        for batch in batches:
+            if chain_hash(last_hash, batch.payload) != batch.hash:
                 raise HistoryMismatch(
-                    f"batch {number} of partition {partition} does not continue the hash chain:"
-                    " its bytes were changed after the commit"
+                    f"batch {batch.number} of partition {partition} does not continue the hash"
+                    " chain: its bytes were changed after the commit"
                 )
-            last_hash = new_hash
-            batches.append(StoredBatch(codec.decode_batch(payload), new_hash, payload))
-        return batches
+            last_hash = batch.hash
+        return [StoredBatch(codec.decode_batch(batch.payload), batch) for batch in batches]
 
     def _persist(self, batches: dict[int, list[StoredBatch]]) -> None:
         rows = Rows()
@@ -154,64 +151,57 @@ class PersisterWorker:
         for partition, stored in batches.items():
             for batch in stored:
                 rows.add(batch)
-            last = stored[-1]
-            old, _ = self._cursors[partition]
-            moves.append((partition_name(partition), old, last.batch.number, last.hash))
-        self._store.store(rows, moves)
+            last = stored[-1].committed
+            old = self._owned.states[partition].number
+            moves.append(CursorMove(partition_name(partition), old, last.number, last.hash))
+        self._store.store(self._owned.history_id, rows, moves)
         for partition, stored in batches.items():
-            last = stored[-1]
-            self._cursors[partition] = (last.batch.number, last.hash)
+            progress, last = self._owned.states[partition], stored[-1].committed
+            progress.number, progress.hash = last.number, last.hash
             for batch in stored:
-                for entry in batch.batch.entries:
-                    self._stored_sequences[partition][entry.symbol] = entry.sequence
-        self._publish({p: self._cursors[p][0] for p in batches}, rows.closed)
+                progress.note(batch.batch)
+        self._mark({p: self._owned.states[p].number for p in batches}, rows.closed)
         metrics.BATCHES.inc(len(rows.journal))
         metrics.ROWS.labels("orders").inc(len(rows.orders))
         metrics.ROWS.labels("trades").inc(len(rows.trades))
 
-    def _publish(self, watermarks: dict[int, int], closed: list[tuple[int, OrderRecord]]) -> None:
+    def _mark(self, watermarks: dict[int, int], closed: list[tuple[int, OrderRecord]]) -> None:
         """Tell Redis what PostgreSQL has; only now may closed orders begin to leave."""
-        seconds = self._settings.closed_seconds
-        commands: list[RedisCommand] = [
-            call("mark", [keys.stored(partition)], [number])
-            for partition, number in watermarks.items()
-        ]
+        leaving: defaultdict[int, list[OrderRecord]] = defaultdict(list)
         for partition, record in closed:
-            field = keys.order_field(record.instrument_number, record.sequence)
-            commands.append(("EXPIRE", keys.closed_order(partition, field), seconds))
-            if record.filled_quantity:
-                commands.append(("EXPIRE", keys.fills(partition, field), seconds))
-        self._run(commands)
-
-    def _run(self, commands: list[RedisCommand]) -> None:
-        """Send commands none of which may fail."""
-        for reply in self._channel.pipeline(commands):
-            if isinstance(reply, Exception):
-                raise reply
+            leaving[partition].append(record)
+        self._channel.call_all(
+            [
+                mark_stored(
+                    self._owned.history_id,
+                    partition,
+                    number,
+                    leaving[partition],
+                    self._settings.closed_seconds,
+                )
+                for partition, number in watermarks.items()
+            ]
+        )
 
     def _trim(self) -> None:
         """Drop log entries that are stored, and events that are stored and notified."""
-        commands: list[RedisCommand] = []
-        for partition, symbols in self._stored_sequences.items():
-            commands += [
-                ("XTRIM", keys.orders(partition, symbol), "MINID", "=", f"{sequence + 1}-0")
-                for symbol, sequence in symbols.items()
-            ]
-        self._stored_sequences.clear()
-        owned = sorted(self._cursors)
-        notified = self._channel.pipeline([("GET", keys.notified(p)) for p in owned])
-        for partition, mark in zip(owned, notified, strict=True):
-            done = min(self._cursors[partition][0], int(mark or 0))
-            commands.append(("XTRIM", keys.events(partition), "MINID", "=", f"{done + 1}-0"))
-        self._run(commands)
+        states = self._owned.states
+        notified = self._channel.all_ok([("GET", keys.notified(p)) for p in states])
+        calls = []
+        for (partition, progress), mark in zip(states.items(), notified, strict=True):
+            done = min(progress.number, int(mark or 0))
+            calls.append(trim(self._owned.history_id, partition, progress.entries, done))
+            progress.entries = {}
+        self._channel.call_all(calls)
 
     def _store_registry(self) -> None:
-        entries = self._channel.execute(
-            "XRANGE", keys.REGISTRY, f"({self._registry_sequence}-0", "+"
+        """Copy what is new in the registry."""
+        check = current(self._owned.history_id, [0])
+        raw, still_current = self._channel.all_ok(
+            [("XRANGE", keys.REGISTRY, f"({self._registry_sequence}-0", "+"), check.command]
         )
-        if not entries:
-            return
-        decoded: list[tuple[int, RegistryEntry]] = [
-            (int(entry_id[:-2]), decode_entry(fields)) for entry_id, fields in entries
-        ]
-        self._registry_sequence = self._store.store_registry(decoded)
+        check.read(still_current)
+        if raw:
+            self._registry_sequence = self._store.store_registry(
+                self._owned.history_id, registry_entries(raw)
+            )

@@ -6,6 +6,7 @@ absolute state of every order it changed, so that storing it is plain mapping.
 """
 
 import hashlib
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +36,14 @@ class Batch(msgspec.Struct, array_like=True):
     entries: list[BatchEntry]
     orders: list[bytes]
     balances: dict[str, int]
+
+
+class CommittedBatch(NamedTuple):
+    """A batch as its commit has published it: still encoded, with its chain hash."""
+
+    number: int
+    hash: str
+    payload: bytes
 
 
 def chain_hash(previous: str, payload: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Bytes to words and back: msgpack, one encoder and one decoder per type.
+"""Encodes and decodes the words of the protocol: msgpack, with one decoder for each type.
 
-Everything the exchange writes to Redis for itself goes through here. A payload that does not
-decode raises :class:`DecodeError`, whatever is wrong with it.
+Everything that the exchange stores in Redis for itself is encoded here. A payload that cannot be
+decoded raises :class:`DecodeError`, whatever is wrong with it.
 """
 
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ _registry: msgspec.msgpack.Decoder[RegistryEntry] = msgspec.msgpack.Decoder(Regi
 
 
 class DecodeError(ValueError):
-    """The bytes are not what this codec writes."""
+    """This codec did not write these bytes."""
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[T], payload: bytes) -> T:

@@ -1,7 +1,7 @@
-"""What is asked of a symbol: the payloads of its log.
+"""Commands: what is asked of a symbol. They are the payloads of its log.
 
-Commands are imperative. They are positional msgpack arrays tagged by a small integer; fields are
-only ever appended, always with a default, and ``tests/unit/protocol/test_codec.py`` pins the bytes.
+A command is a msgpack array, and its first element is the tag of its type. New fields come last and
+have a default, so old bytes stay readable. ``tests/unit/protocol/test_codec.py`` pins the bytes.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from protocol.enums import OrderType, Side
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """A new order. ``price`` is ``None`` for a market order, ``valid_until_ms`` too;
+    """A new order. ``price`` and ``valid_until_ms`` are ``None`` for a market order.
     ``client_order_id`` is empty when the broker gave none."""
 
     broker_id: str
@@ -26,19 +26,19 @@ class PlaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """Withdraw the order that was appended to the same log as ``order_sequence``."""
+    """Take the order with the sequence ``order_sequence`` of the same log out of the book."""
 
     order_sequence: int
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """Nothing but its time: orders whose ``valid_until_ms`` has come expire."""
+    """Only brings the time of its entry: orders whose ``valid_until_ms`` has come expire."""
 
 
 class AmendOrder(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """Change an open order; ``None`` leaves a value as it is. ``quantity`` is the new total.
+    """Change an open order. ``None`` leaves a value as it is. ``quantity`` is the new total.
 
-    With ``expected_version`` the change is made only to that version of the order.
+    With ``expected_version``, only that version of the order is changed.
     """
 
     order_sequence: int
@@ -52,6 +52,6 @@ Command = PlaceOrder | CancelOrder | Tick | AmendOrder
 
 
 def digest(symbol: str, command: bytes) -> str:
-    """What tells two bodies with one client order id apart: 16 hex digits of BLAKE2b over the
-    symbol and the encoded command."""
+    """16 hex digits of BLAKE2b over the symbol and the encoded command. Two orders with the same
+    client order id are the same order if their digests are equal."""
     return hashlib.blake2b(symbol.encode() + b" " + command, digest_size=8).hexdigest()

@@ -1,7 +1,7 @@
 """The closed vocabularies of the exchange.
 
-The values are what brokers read and write over HTTP. They also travel in the log, so a value is
-never renamed; a new one is only added.
+Brokers read and write these values over HTTP. The log holds them too, so a value is never renamed.
+New values may be added.
 """
 
 from enum import Enum
@@ -24,9 +24,10 @@ class OrderType(str, Enum):
 
 
 class OrderState(str, Enum):
-    """Where an order is in its life.
+    """The state of an order.
 
-    ``PENDING`` is the state between the log and the matcher: it is never stored, only shown.
+    An order is ``PENDING`` while it is in the log and no matcher has applied it. This state is
+    never stored, only shown.
     """
 
     PENDING = "pending"
@@ -46,7 +47,7 @@ OPEN_STATES = frozenset({OrderState.PENDING, OrderState.NEW, OrderState.PARTIALL
 
 
 class StateReason(str, Enum):
-    """Why an order ended as it did; ``NONE`` while nothing needs a reason."""
+    """Why an order ended. ``NONE`` is the reason of an order that is open or filled."""
 
     NONE = ""
     USER_REQUEST = "user_request"
@@ -56,14 +57,15 @@ class StateReason(str, Enum):
 
 
 class ExecutionPrice(str, Enum):
-    """Whose price a trade takes; fixed when an exchange is founded (docs/decisions/0006)."""
+    """Whose price a trade takes. It is chosen at the founding and never changes
+    (docs/decisions/0006)."""
 
     MAKER = "maker"
     SELLER = "seller"
 
 
 class ListingPolicy(str, Enum):
-    """``OPEN`` lists a symbol at its first order; ``CLOSED`` takes only listed ones."""
+    """``OPEN`` lists a symbol at its first order. ``CLOSED`` takes only symbols that are listed."""
 
     OPEN = "open"
     CLOSED = "closed"

@@ -1,7 +1,7 @@
-"""What happened to a symbol: the answer of the engine to one command.
+"""Events: what happened to a symbol because of one command.
 
-Events are past tense and name orders by their sequence in the symbol's log. The same wire rules
-as for commands hold (``protocol.commands``).
+An event names an order by its sequence in the log of the symbol. The rules for bytes are those of
+``protocol.commands``.
 """
 
 import msgspec
@@ -14,7 +14,8 @@ class OrderAccepted(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=Fals
 
 
 class Trade(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """One match. ``trade_number`` counts the symbol's trades from 1 without a gap."""
+    """One match of two orders. ``trade_number`` counts the trades of the symbol, from 1 and without
+    a gap. The open quantities are those after the trade."""
 
     trade_number: int
     price: int
@@ -31,7 +32,7 @@ class Trade(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class OrderCanceled(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """``open_quantity`` is what was left unfilled."""
+    """``open_quantity`` is what was not filled."""
 
     sequence: int
     open_quantity: int
@@ -44,13 +45,13 @@ class OrderExpired(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False
 
 
 class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
-    """A command that changed nothing, with a word why (``order_not_open``, ``unreadable``)."""
+    """A command that changed nothing. ``reason`` is a word such as ``order_not_open``."""
 
     reason: str
 
 
 class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """The order as it is after the change and before any trade that the change led to."""
+    """The order after its change, and before the trades that the change caused."""
 
     sequence: int
     price: int

@@ -6,8 +6,8 @@
     variant    2 bits  10
     custom_c  62 bits  instrument number, low half (12) | sequence (40) | kind (10)
 
-From the id alone any process finds the partition, the stream and the entry, so no lookup table is
-needed and an order is readable from the moment it was acknowledged. Ids sort by time.
+From the id alone any process finds the partition, the stream and the entry. So no lookup table is
+needed, and an order can be read as soon as it was acknowledged. Ids sort by time.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ _CANONICAL_LENGTH = 36
 
 
 class DecodedId(NamedTuple):
-    """What an id says: when, on which instrument, and the how-manieth."""
+    """What an id says: the time, the instrument, and the number of the order or trade."""
 
     time_ms: int
     instrument_number: int
@@ -33,7 +33,7 @@ class DecodedId(NamedTuple):
 
 
 def encode(time_ms: int, instrument_number: int, sequence: int, kind: int = ORDER) -> str:
-    """The canonical text of an id; the arguments are trusted to be in range."""
+    """The canonical text of an id. The arguments must be in range; they are not checked."""
     value = (
         time_ms << 80
         | _VERSION
@@ -48,9 +48,9 @@ def encode(time_ms: int, instrument_number: int, sequence: int, kind: int = ORDE
 
 
 def decode(text: str, kind: int = ORDER) -> DecodedId | None:
-    """The place an id names, or ``None`` when ``text`` is no id of this kind.
+    """What an id says, or ``None`` when ``text`` is not an id of this kind.
 
-    Only the canonical form is taken (36 characters, hyphens in place), upper or lower case.
+    Only the canonical form is accepted: 36 characters with hyphens, in upper or lower case.
     """
     if len(text) != _CANONICAL_LENGTH or any(text[at] != "-" for at in (8, 13, 18, 23)):
         return None

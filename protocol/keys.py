@@ -87,8 +87,8 @@ def lease(partition: int, kind: str) -> str:
 
 
 def batch(partition: int) -> str:
-    """``number``, ``hash`` and ``commit`` of the last committed batch; ``applied`` counts the
-    commands of all batches."""
+    """``history`` that the partition is in; ``number``, ``hash`` and ``commit`` of the last
+    committed batch; ``applied`` counts the commands of all batches."""
     return f"{{p{partition:02d}}}:batch"
 
 
@@ -160,7 +160,8 @@ def hook_messages(endpoint_id: str) -> str:
 
 
 def hook_progress(endpoint_id: str) -> str:
-    """``pNN`` → last batch fanned out to this endpoint; ``sequence`` → last message number."""
+    """``history`` and ``epoch`` that the queue is in; ``pNN`` → last batch that was queued for
+    this endpoint; ``sequence`` → last message number."""
     return f"{{hook:{endpoint_id}}}:progress"
 
 

@@ -1,7 +1,7 @@
 """Partitions: the unit of ownership, of commit, of fencing and of scale.
 
-An exchange is founded with a fixed number of them; a symbol's partition is set when it is listed
-and never changes. Every key of a partition carries its hash tag (see ``protocol.keys``).
+The number of partitions is chosen when an exchange is founded. A symbol gets its partition when it
+is listed. Neither ever changes. Every key of a partition carries its hash tag (``protocol.keys``).
 """
 
 PARTITIONS_DEFAULT = 16

@@ -5,7 +5,7 @@ A record is the absolute state after a change, never a difference: writing it tw
 
 import msgspec
 
-from protocol import ids
+from protocol import ids, keys
 from protocol.enums import OrderState, OrderType, Side, StateReason
 
 
@@ -39,6 +39,11 @@ class OrderRecord(msgspec.Struct, array_like=True, gc=False):
     @property
     def order_id(self) -> str:
         return ids.encode(self.created_ms, self.instrument_number, self.sequence)
+
+    @property
+    def field(self) -> str:
+        """What names the order in the keys of its partition."""
+        return keys.order_field(self.instrument_number, self.sequence)
 
     @property
     def filled_quantity(self) -> int:

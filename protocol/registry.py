@@ -68,9 +68,19 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
+    """A listed symbol. Redis keeps it as the text ``SYMBOL:number:partition``."""
+
     symbol: str
     number: int
     partition: int
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Instrument":
+        symbol, number, partition = text.decode().split(":")
+        return cls(symbol, int(number), int(partition))
+
+    def __str__(self) -> str:
+        return f"{self.symbol}:{self.number}:{self.partition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,13 @@ class Directory:
         for event in entry.events:
             self._apply(event)
         self.sequence = sequence
+
+    def become(self, other: "Directory") -> None:
+        """Take everything over from another directory; every cached authentication is stale."""
+        revocations = self.revocations + 1
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
+        self.revocations = revocations
 
     def _apply(self, event: RegistryEvent) -> None:
         match event:

@@ -1,34 +1,32 @@
 """Units and their bounds.
 
 Prices and cash are integers in cents of BRL, quantities are whole shares, times are integers in
-milliseconds since the Unix epoch, UTC. There are no floats anywhere between the HTTP body and
-PostgreSQL.
+milliseconds since the Unix epoch, UTC: the name of a value says which one it is. There are no
+floats anywhere between the HTTP body and PostgreSQL.
 """
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NewType
-
-Price = NewType("Price", int)
-"""Cents per share, 1 to ``PRICE_MAX``."""
-Quantity = NewType("Quantity", int)
-"""Shares, 1 to ``QUANTITY_MAX``."""
-Cash = NewType("Cash", int)
-"""Cents, of either sign."""
-Milliseconds = NewType("Milliseconds", int)
-"""Since 1970-01-01T00:00:00Z."""
 
 PRICE_MAX = 10**9
 QUANTITY_MAX = 10**6
 TIME_MS_MAX = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant RFC 3339 can name.
-# In Python `$` also matches before a last newline, in JSON Schema it does not: rule it out.
-SYMBOL_PATTERN = "^[A-Z0-9.]{1,12}$(?!\n)"
-CLIENT_ORDER_ID_PATTERN = "^[A-Za-z0-9._:-]{1,36}$(?!\n)"
-DOCUMENT_NUMBER_PATTERN = (
-    "^[^\\x00-\\x1f\\x7f]{1,20}$(?!\n)"  # No control characters: it is stored as text.
+
+# In Python `$` also matches before a last newline, and in JSON Schema it does not. The look-ahead
+# rules the newline out.
+NO_NEWLINE = "(?!\n)"
+SYMBOL_LENGTH_MAX = 12
+SYMBOL_PATTERN = f"^[A-Z0-9.]{{1,{SYMBOL_LENGTH_MAX}}}${NO_NEWLINE}"
+CLIENT_ORDER_ID_LENGTH_MAX = 36
+CLIENT_ORDER_ID = f"[A-Za-z0-9._:-]{{1,{CLIENT_ORDER_ID_LENGTH_MAX}}}"
+CLIENT_ORDER_ID_PATTERN = f"^{CLIENT_ORDER_ID}${NO_NEWLINE}"
+DOCUMENT_NUMBER_LENGTH_MAX = 20
+DOCUMENT_NUMBER_PATTERN = (  # No control characters: it is stored as text.
+    f"^[^\\x00-\\x1f\\x7f]{{1,{DOCUMENT_NUMBER_LENGTH_MAX}}}${NO_NEWLINE}"
 )
 BOOK_DEPTH_MAX = 50
 PRICE_WINDOW_MAX = 1000  # Trades kept per symbol for the moving average.
+BODY_BYTES_MAX = 16 * 1024  # Of a request to the exchange.
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -47,3 +45,8 @@ def _second(seconds: int) -> str:
 def milliseconds(moment: datetime) -> int:
     """The instant of an aware ``moment``, rounded down; exact, without a float on the way."""
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def timestamp(time_ms: int) -> datetime:
+    """The instant as PostgreSQL stores it; exact, without a float on the way."""
+    return _EPOCH + timedelta(milliseconds=time_ms)

@@ -2,18 +2,67 @@
 
 import re
 from collections.abc import Iterable
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Meta
 
 from protocol.registry import Broker
-from protocol.units import SYMBOL_PATTERN
+from protocol.units import (
+    BOOK_DEPTH_MAX,
+    PRICE_MAX,
+    PRICE_WINDOW_MAX,
+    SYMBOL_LENGTH_MAX,
+    SYMBOL_PATTERN,
+)
 from runtime.http.problems import Problem
+from runtime.http.schemas import CountField, IdField, PriceField, SymbolField
 
 _SYMBOL = re.compile(SYMBOL_PATTERN)
 _INTEGER = re.compile("[0-9]{1,9}")
 
-encode = msgspec.json.encode
+
+class LevelAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """All orders of one side at one price."""
+
+    price: PriceField
+    total_quantity: Annotated[int, Meta(ge=1, description="Whole shares that are still open.")]
+    order_count: Annotated[int, Meta(ge=1)]
+
+
+class BookAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The book after the entry ``sequence`` of the instrument's log."""
+
+    symbol: SymbolField
+    depth: Annotated[int, Meta(ge=1, le=BOOK_DEPTH_MAX, description="As it was asked for.")]
+    bids: Annotated[list[LevelAnswer], Meta(max_length=BOOK_DEPTH_MAX)]
+    asks: Annotated[list[LevelAnswer], Meta(max_length=BOOK_DEPTH_MAX)]
+    sequence: CountField
+
+
+class PriceAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The last price of an instrument and the average of its last trades."""
+
+    symbol: SymbolField
+    last_price: PriceField
+    average_price: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=PRICE_MAX,
+            description="Cents; each trade counts once, half a cent is rounded up.",
+        ),
+    ]
+    trades_in_average: Annotated[int, Meta(ge=1, le=PRICE_WINDOW_MAX)]
+
+
+class BalanceAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The cash of a broker."""
+
+    broker_id: IdField
+    broker_name: str
+    balance: Annotated[int, Meta(description="Cents of BRL, of either sign.")]
 
 
 def price_answer(symbol: str, prices: list[bytes]) -> bytes:
@@ -36,12 +85,14 @@ def balance_answer(broker: Broker, cash: Iterable[bytes | None]) -> bytes:
     """The body of ``GET /balance``; one amount per partition, absent where the broker never
     traded."""
     balance = sum(int(amount) for amount in cash if amount is not None)
-    return encode({"broker_id": broker.broker_id, "broker_name": broker.name, "balance": balance})
+    return msgspec.json.encode(BalanceAnswer(broker.broker_id, broker.name, balance))
 
 
 def check_symbol(symbol: str) -> str:
     if not _SYMBOL.fullmatch(symbol):
-        raise Problem("invalid_symbol", "1 to 12 of A-Z, 0-9 and the dot")
+        raise Problem(
+            "invalid_symbol", f"a symbol is 1 to {SYMBOL_LENGTH_MAX} of A-Z, 0-9 and the dot"
+        )
     return symbol
 
 
@@ -56,7 +107,7 @@ def integer_parameter(query: bytes, name: str, default: int, most: int) -> int:
         raise Problem("invalid_parameter", "the query string cannot be read") from error
     for key, text in pairs:
         if key != name:
-            raise Problem("invalid_parameter", f"unknown parameter; known: {name}")
+            raise Problem("invalid_parameter", f"the only parameter is {name}")
         if not _INTEGER.fullmatch(text) or not 1 <= int(text) <= most:
             raise Problem("invalid_parameter", f"{name} is an integer from 1 to {most}")
         value = int(text)

@@ -1,57 +1,121 @@
-"""The hot endpoints of the read API in OpenAPI."""
+"""What OpenAPI says of the calls of the read API. The examples come from the code that answers."""
 
-from typing import Any
+import msgspec
 
-from runtime.http.orders import CLIENT_ID_PARAMETERS
-
-_SECURITY: list[dict[str, list[str]]] = [{"key": []}]
-_PROBLEM = {
-    "description": "A problem (RFC 9457) with a stable `code`; see docs/errors.md",
-    "content": {"application/problem+json": {"schema": {"type": "object"}}},
-}
-
-
-def _read(
-    summary: str, tag: str, parameters: list[dict[str, Any]], *problems: int
-) -> dict[str, Any]:
-    answer = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
-    return {
-        "summary": summary,
-        "tags": [tag],
-        "security": _SECURITY,
-        "parameters": parameters,
-        "responses": {"200": answer} | {str(status): _PROBLEM for status in problems},
-    }
-
-
-def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _query(name: str, default: int, most: int) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return {"name": name, "in": "query", "schema": schema}
-
-
-_SYMBOL = _path("symbol", {"type": "string", "pattern": "^[A-Z0-9.]{1,12}$"})
-_ORDER_ID = _path("order_id", {"type": "string", "format": "uuid"})
-
-ORDER = _read(
-    "The status and the trades of an own order", "orders", [_ORDER_ID], 401, 403, 404, 503
+from protocol import books
+from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
+from readapi.answers import (
+    BalanceAnswer,
+    BookAnswer,
+    PriceAnswer,
+    balance_answer,
+    check_symbol,
+    integer_parameter,
+    price_answer,
 )
-ORDER_BY_CLIENT_ID = _read(
-    "The same by the broker's own id of the order", "orders", CLIENT_ID_PARAMETERS, 401, 404, 503
+from readapi.debug import TradeCountAnswer
+from readapi.routes import DEPTH_DEFAULT, TRADES_DEFAULT
+from runtime.http import samples
+from runtime.http.operations import ADMIN_KEY, Operation, Success, query_parameter, raised
+from runtime.http.orders import client_order_not_found, forbidden, order_answer, order_not_found
+from runtime.http.problems import unauthorized, unavailable
+from runtime.http.schemas import OrderAnswer
+
+_ORDER = Success(
+    "The order with all its trades.", OrderAnswer, order_answer(samples.ORDER, [samples.FILL])
 )
-PRICE = _read(
-    "Last price and moving average",
-    "stocks",
-    [_SYMBOL, _query("trades", 50, 1000)],
-    401,
-    404,
-    422,
-    503,
+_SNAPSHOT = books.snapshot(
+    57,
+    books.level(3148, 1200, 3) + books.level(3147, 500, 1),
+    books.level(3150, 600, 1) + books.level(3152, 900, 2),
 )
-BOOK = _read(
-    "The book by level, best first", "stocks", [_SYMBOL, _query("depth", 10, 50)], 401, 422, 503
+_ALWAYS = (unauthorized("api key"), unavailable())
+
+ORDER = Operation(
+    operation_id="get_order",
+    summary="Read an order and its trades",
+    description="An order can be read as soon as it was placed: it is `pending` until the matcher"
+    " has reached it.",
+    answers={200: _ORDER},
+    problems=(*_ALWAYS, forbidden(), order_not_found()),
 )
-BALANCE = _read("Own cash from sells minus buys", "balance", [], 401, 503)
+
+ORDER_BY_CLIENT_ID = Operation(
+    operation_id="get_order_by_client_id",
+    summary="Read an order by the broker's own id",
+    description="The same as `get_order`.",
+    answers={200: _ORDER},
+    problems=(*_ALWAYS, client_order_not_found()),
+)
+
+BOOK = Operation(
+    operation_id="get_book",
+    summary="Read the book of an instrument by price level",
+    description="The book of a symbol that nobody has traded is empty.",
+    parameters=(query_parameter("depth", "Levels of each side.", DEPTH_DEFAULT, BOOK_DEPTH_MAX),),
+    answers={
+        200: Success(
+            "The levels of both sides, best price first.",
+            BookAnswer,
+            books.render(samples.SYMBOL, _SNAPSHOT, DEPTH_DEFAULT),
+        )
+    },
+    problems=(
+        *_ALWAYS,
+        raised(check_symbol, samples.SYMBOL.lower()),
+        raised(integer_parameter, b"depth=0", "depth", DEPTH_DEFAULT, BOOK_DEPTH_MAX),
+    ),
+)
+
+PRICE = Operation(
+    operation_id="get_price",
+    summary="Read the last price and the average price of an instrument",
+    parameters=(
+        query_parameter(
+            "trades", "How many trades the average is of.", TRADES_DEFAULT, PRICE_WINDOW_MAX
+        ),
+    ),
+    answers={
+        200: Success(
+            "The price of the last trade, and the average of the last trades.",
+            PriceAnswer,
+            price_answer(samples.SYMBOL, [b"3146", b"3147", b"3148"]),
+        )
+    },
+    problems=(
+        *_ALWAYS,
+        raised(price_answer, samples.SYMBOL, []),
+        raised(check_symbol, samples.SYMBOL.lower()),
+        raised(integer_parameter, b"trades=0", "trades", TRADES_DEFAULT, PRICE_WINDOW_MAX),
+    ),
+)
+
+BALANCE = Operation(
+    operation_id="get_balance",
+    summary="Read the own cash",
+    description="Cash from sells minus cash for buys, over all instruments. Every broker starts"
+    " with 0, and all balances together are 0.",
+    answers={
+        200: Success(
+            "The balance of the calling broker.",
+            BalanceAnswer,
+            balance_answer(samples.BROKER, [b"-1259200", None]),
+        )
+    },
+    problems=_ALWAYS,
+)
+
+TRADE_COUNT = Operation(
+    operation_id="get_trade_count",
+    summary="Count the trades",
+    description="The trades that were committed since the exchange was founded or reset.",
+    key=ADMIN_KEY,
+    answers={
+        200: Success(
+            "The number of trades, under both names.",
+            TradeCountAnswer,
+            msgspec.json.encode(TradeCountAnswer.of(1234).model_dump()),
+        )
+    },
+    problems=(unauthorized("admin key"), unavailable()),
+)

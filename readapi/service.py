@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from readapi.debug import debug_router
-from readapi.documentation import BALANCE, BOOK, ORDER, ORDER_BY_CLIENT_ID, PRICE
+from readapi.documentation import BALANCE, BOOK, ORDER, ORDER_BY_CLIENT_ID, PRICE, TRADE_COUNT
 from readapi.routes import ReadRoutes
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
@@ -28,4 +28,5 @@ def create(context: Context) -> Service:
             Endpoint("GET", "/balance", routes.balance, BALANCE),
         ],
         router=debug_router(context) if development else APIRouter(),
+        operations={("GET", "/debug/trade-count"): TRADE_COUNT} if development else {},
     )

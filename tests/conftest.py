@@ -10,8 +10,9 @@ import pytest
 
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
 from exchange.migrate import upgrade
+from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import ensure_loaded
+from runtime.redis.genesis import found_or_join
 from tests.support.running import BrokerClient, RunningExchange
 
 _numbers = itertools.count(1)
@@ -36,10 +37,10 @@ def redis_server(short_dir: Path) -> Iterator[EmbeddedRedis]:
 
 @pytest.fixture
 def redis_url(redis_server: EmbeddedRedis) -> str:
-    """An empty Redis with the Functions loaded."""
+    """An empty Redis in which an exchange was founded a moment ago."""
     channel = Channel(redis_server.url, "tests")
     channel.execute("FLUSHALL")
-    ensure_loaded(channel)
+    found_or_join(channel, load(Settings, {}))
     channel.close()
     return redis_server.url
 

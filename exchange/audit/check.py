@@ -3,22 +3,22 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Console
 from sqlalchemy import Connection, Engine, func, select, text
 
 from exchange.audit.findings import Finding, audit
-from exchange.options import DATA
-from persister.rows import ORDER_COLUMNS, order_row
+from exchange.local.installation import Addresses
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH
+from protocol.commits import Position
 from protocol.enums import OPEN_STATES
 from protocol.partitions import all_partitions, partition_name
 from runtime.postgres import tables
-from runtime.process.settings import Settings
+from runtime.postgres.order_rows import OrderRow, order_record, order_row
 from runtime.redis import genesis
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, pairs
 
 CATCH_UP_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.05
@@ -41,18 +41,18 @@ class RedisState(NamedTuple):
     number: int
     hash: str
     balances: dict[str, int]
-    positions: dict[str, tuple[int, int]]
-    open_orders: dict[str, tuple[Any, ...]]
+    positions: dict[str, Position]
+    open_orders: dict[str, OrderRow]
 
 
-def check(data: Path = DATA) -> None:
-    """Verify: balances sum to 0, PostgreSQL equals Redis, the hash chain is unbroken."""
-    audit(data, _look)
+def check(console: Console, addresses: Addresses) -> dict[str, Any]:
+    """Print and return what is found. Passed means that everything is as it should be."""
 
+    def look(engine: Engine) -> Iterator[Finding]:
+        with closing(Channel(addresses.redis_url, "exchange-check")) as channel:
+            yield from findings(channel, engine.connect)
 
-def _look(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    with closing(Channel(settings.redis_url, "exchange-check")) as channel:
-        yield from findings(channel, engine.connect)
+    return audit(console, addresses, look)
 
 
 def findings(channel: Channel, connect: Any) -> Iterator[Finding]:
@@ -123,7 +123,7 @@ def _meet(channel: Channel, connect: Any, partition: int) -> tuple[RedisState, C
 
 
 def _read_redis(channel: Channel, partition: int) -> RedisState:
-    replies = channel.pipeline(
+    replies = channel.all_ok(
         [
             ("MULTI",),
             ("HMGET", keys.batch(partition), "number", "hash"),
@@ -133,26 +133,15 @@ def _read_redis(channel: Channel, partition: int) -> RedisState:
             ("EXEC",),
         ]
     )
-    if isinstance(replies[-1], Exception):
-        raise replies[-1]
     (number, last_hash), balances, positions, orders = replies[-1]
     rows = [order_row(codec.decode_order(payload)) for payload in orders]
     return RedisState(
         number=int(number or 0),
         hash=(last_hash or GENESIS_HASH.encode()).decode(),
-        balances={k.decode(): int(v) for k, v in _pairs(balances)},
-        positions={k.decode(): _position(v) for k, v in _pairs(positions)},
-        open_orders={row[0]: row for row in rows},
+        balances={k.decode(): int(v) for k, v in pairs(balances)},
+        positions={k.decode(): Position.parse(v) for k, v in pairs(positions)},
+        open_orders={row.order_id: row for row in rows},
     )
-
-
-def _pairs(flat: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=True)
-
-
-def _position(value: bytes) -> tuple[int, int]:
-    sequence, trades = value.split(b":")
-    return int(sequence), int(trades)
 
 
 def _sum_problem(balances: dict[str, int]) -> str:
@@ -194,14 +183,15 @@ def _trades_problem(connection: Connection, state: RedisState) -> str:
 def _orders_problem(connection: Connection, partition: int, state: RedisState) -> str:
     table, listed = tables.orders, tables.instruments
     rows = connection.execute(
-        select(*[table.c[name] for name in ORDER_COLUMNS])
+        select(*[table.c[name] for name in OrderRow._fields])
         .join(listed, listed.c.number == table.c.instrument_number)
         .where(
             listed.c.partition == partition,
             table.c.state.in_([order_state.value for order_state in OPEN_STATES]),
         )
     )
-    stored = {str(row.order_id): (str(row[0]), str(row[1]), *row[2:]) for row in rows}
+    # Through the record and back, so that both sides have the same types.
+    stored = {str(row.order_id): order_row(order_record(row)) for row in rows}
     if stored == state.open_orders:
         return ""
     both = stored.keys() | state.open_orders.keys()

@@ -1,18 +1,16 @@
-"""What the commands that verify a running exchange share: its servers, and the printed findings."""
+"""What the commands that verify an exchange share: findings, printed and counted."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import typer
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from exchange.local.installation import Installation
+from exchange.local.installation import Addresses
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.process.errors import ExchangeError
-from runtime.process.settings import Settings, load
 from runtime.redis.channel import RedisError
 
 
@@ -23,26 +21,31 @@ class Finding(NamedTuple):
     problem: str = ""
 
 
-def audit(data: Path, look: Callable[[Settings, Engine], Iterator[Finding]]) -> None:
-    """Print what ``look`` finds and end the program, with 1 when there was a problem."""
-    Installation(data).export()
-    settings = load(Settings)
-    console = Console()
-    if not settings.database_url:
-        console.print("[red]set EXCHANGE_DATABASE_URL[/red], or run it beside `exchange up`")
-        raise typer.Exit(1)
-    engine = create_engine(sqlalchemy_url(settings.database_url))
-    broken = 0
+def audit(
+    console: Console, addresses: Addresses, look: Callable[[Engine], Iterator[Finding]]
+) -> dict[str, Any]:
+    """Print what ``look`` finds in the database, and return it all. It has passed when there was
+    no problem."""
+    engine = create_engine(sqlalchemy_url(addresses.database_url))
+    found: list[Finding] = []
     try:
-        for finding in look(settings, engine):
-            if finding.problem:
-                broken += 1
-                console.print(f"[red]✗ {finding.what}: {finding.problem}[/red]", highlight=False)
-            else:
-                console.print(f"[green]✓[/green] {finding.what}", highlight=False)
+        for finding in look(engine):
+            found.append(finding)
+            _print(console, finding)
     except (RedisError, SQLAlchemyError, ExchangeError) as error:
-        broken += 1
-        console.print(f"[red]✗ it could not finish: {error}[/red]", highlight=False)
+        found.append(Finding("the whole exchange was looked at", f"stopped, {error}"))
+        _print(console, found[-1])
     finally:
         engine.dispose()
-    raise typer.Exit(1 if broken else 0)
+    return {
+        "passed": not any(finding.problem for finding in found),
+        "findings": [finding._asdict() for finding in found],
+    }
+
+
+def _print(console: Console, finding: Finding) -> None:
+    if finding.problem:
+        text = f"✗ {finding.what}: {finding.problem}"
+        console.print(text, style="red", markup=False, highlight=False)
+    else:
+        console.print(f"[green]✓[/green] {escape(finding.what)}", highlight=False)

@@ -1,14 +1,14 @@
-"""``exchange replay``: the journal through a fresh engine, every event compared."""
+"""``exchange verify-journal``: the journal through a fresh engine, every event compared."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from rich.console import Console
 from sqlalchemy import Connection, select
 from sqlalchemy import Engine as SqlEngine
 
 from exchange.audit.findings import Finding, audit
-from exchange.options import DATA
+from exchange.local.installation import Addresses
 from matcher.engine import Engine
 from matcher.worker import UNREADABLE
 from protocol import codec
@@ -17,8 +17,7 @@ from protocol.enums import OPEN_STATES, ExecutionPrice
 from protocol.events import Event
 from protocol.partitions import all_partitions, partition_name
 from runtime.postgres import tables
-from runtime.postgres.archive import order_record
-from runtime.process.settings import Settings
+from runtime.postgres.order_rows import order_record
 
 ROWS_MAX = 500
 
@@ -34,12 +33,13 @@ class Replayed(NamedTuple):
     problem: str = ""
 
 
-def replay(data: Path = DATA) -> None:
-    """Apply the journal again and compare every event, order, balance and the final state."""
-    audit(data, _look)
+def verify_journal(console: Console, addresses: Addresses) -> dict[str, Any]:
+    """Print and return the findings. Passed means that the journal gives every event, order and
+    balance and the final state again."""
+    return audit(console, addresses, _look)
 
 
-def _look(_settings: Settings, engine: SqlEngine) -> Iterator[Finding]:
+def _look(engine: SqlEngine) -> Iterator[Finding]:
     commands = events = 0
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         for result in replay_all(connection):
@@ -115,11 +115,9 @@ class _Replay:
             number_of_symbol = market.instrument_number
             records += [
                 codec.encode(order.record(symbol, number_of_symbol))
-                for order in market.changed.values()
+                for order in market.take_changed()
             ]
-            market.changed.clear()
-        balances = {broker: engine.balances[broker] for broker in engine.cash_changed}
-        engine.cash_changed.clear()
+        balances = engine.take_balances()
         if records != batch.orders:
             return f"batch {number}: the orders are not those of the journal"
         if balances != batch.balances:

@@ -1,6 +1,6 @@
-"""``exchange bench book`` and ``exchange bench matcher``.
+"""``exchange bench matcher``: from the log to committed results, one matcher and a full backlog.
 
-Both are medians over ``RUNS`` runs. They measure; nothing fails when they are slow.
+The figures are medians over ``RUNS`` runs. They measure; nothing fails when they are slow.
 """
 
 import os
@@ -9,32 +9,25 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exchange.local.servers import EmbeddedRedis
 from matcher import metrics
-from matcher.book import Book
-from matcher.engine import Engine
-from matcher.order import Order
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
-from protocol import codec, keys
-from protocol.commands import CancelOrder, Command, PlaceOrder
+from protocol import codec
+from protocol.commands import CancelOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
 from runtime.process.settings import load
 from runtime.process.worker import tune_garbage_collection
-from runtime.redis.channel import Channel, RedisCommand
-from runtime.redis.functions.library import call
-from runtime.redis.genesis import found_or_join
-from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
-from runtime.redis.registry import parse_instrument
+from runtime.redis.channel import Channel, FunctionCall
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append
+from runtime.redis.functions.register_instrument import register_instrument
+from runtime.redis.genesis import Genesis, found_or_join
 
 RUNS = 3
 SEED = 42
-
-BOOK_OPERATIONS = 300_000
-BOOK_LEVELS = 20  # Prices on either side, as near the touch as live orders are.
 
 SYMBOLS = 450
 BROKERS = 100
@@ -42,90 +35,6 @@ ZIPF_EXPONENT = 0.95
 COMMANDS = 90_000
 APPEND_AT_ONCE = 1_000
 DAY_MS = 86_400_000
-
-
-def bench_book() -> dict[str, Any]:
-    """Pure matching on one book, and the same flow through the engine with its events."""
-    tune_garbage_collection()
-    rates = [_run_book(run) for run in range(RUNS)]
-    engine_rates = [_run_engine(run) for run in range(RUNS)]
-    return {
-        "operations_per_second": round(statistics.median(rates)),
-        "runs": [round(rate) for rate in rates],
-        "engine_commands_per_second": round(statistics.median(engine_rates)),
-        "setup": f"one book, {BOOK_LEVELS} levels a side, {BOOK_OPERATIONS:,} operations:"
-        " 50 % resting orders, 30 % cancels, 20 % crossing orders, built ahead; one core, no I/O;"
-        " the engine's figure includes building orders and events",
-    }
-
-
-class _Step(NamedTuple):
-    """One planned operation: a new order, or the cancel of an earlier one."""
-
-    place: PlaceOrder | None
-    cancel_sequence: int
-
-
-def _plan(run: int) -> list[_Step]:
-    flow = random.Random(SEED + run)
-    steps = []
-    resting: list[int] = []
-    for sequence in range(BOOK_OPERATIONS):
-        kind = flow.random()
-        is_bid = flow.random() < 0.5
-        quantity = flow.randint(1, 5) * 100
-        if kind < 0.3 and resting:
-            at = flow.randrange(len(resting))
-            resting[at], resting[-1] = resting[-1], resting[at]
-            steps.append(_Step(None, resting.pop()))
-            continue
-        if kind < 0.8:
-            distance = 1 + flow.randrange(BOOK_LEVELS)
-            price = 1_000 - distance if is_bid else 1_000 + distance
-            resting.append(sequence)
-        else:
-            price = 1_050 if is_bid else 950
-        side = Side.BID if is_bid else Side.ASK
-        steps.append(_Step(PlaceOrder("b", "1", side, OrderType.LIMIT, price, quantity, None), -1))
-    return steps
-
-
-def _run_book(run: int) -> float:
-    orders: list[Order | None] = [
-        None if place is None else Order(sequence, place.side, place.price, place.quantity)
-        for sequence, (place, _) in enumerate(_plan(run))
-    ]
-    cancels = [cancel for _, cancel in _plan(run)]
-    book = Book()
-    started = time.perf_counter()
-    for order, cancel in zip(orders, cancels, strict=True):
-        if order is None:
-            canceled = orders[cancel]
-            if canceled is not None and canceled.level is not None:
-                book.remove(canceled)
-            continue
-        for _ in book.match(order):
-            pass
-        if order.open_quantity:
-            book.add(order)
-    elapsed = time.perf_counter() - started
-    book.check_invariants()
-    return BOOK_OPERATIONS / elapsed
-
-
-def _run_engine(run: int) -> float:
-    commands: list[Command] = [
-        CancelOrder(cancel) if place is None else place for place, cancel in _plan(run)
-    ]
-    engine = Engine()
-    market = engine.market("BENCH", 1)
-    started = time.perf_counter()
-    for sequence, command in enumerate(commands):
-        engine.apply(market, sequence, sequence, command)
-        market.changed.clear()
-    elapsed = time.perf_counter() - started
-    engine.check_invariants()
-    return BOOK_OPERATIONS / elapsed
 
 
 def bench_matcher() -> dict[str, Any]:
@@ -159,8 +68,8 @@ def _run_matcher(run: int) -> tuple[float, float, int]:
 def _drain(url: str, run: int) -> tuple[float, float, int]:
     settings = load(MatcherSettings, {}, redis_url=url, pace_ms=0, instance="bench")
     channel = Channel(url, "bench-feed")
-    found_or_join(channel, settings)
-    _fill(channel, random.Random(SEED + run))
+    genesis = found_or_join(channel, settings)
+    _fill(channel, genesis, random.Random(SEED + run))
     channel.close()
     worker = MatcherWorker(settings)
     worker.open()
@@ -177,20 +86,11 @@ def _drain(url: str, run: int) -> tuple[float, float, int]:
     return elapsed, cpu, commits
 
 
-def _fill(channel: Channel, flow: random.Random) -> None:
-    instruments = [
-        parse_instrument(
-            channel.execute(
-                *call(
-                    "list_instrument",
-                    [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY],
-                    [f"BENCH{number}", 16],
-                )
-            )
-        )
-        for number in range(SYMBOLS)
+def _fill(channel: Channel, genesis: Genesis, flow: random.Random) -> None:
+    known = [
+        channel.call(register_instrument(genesis.history_id, f"BENCH{n}", genesis.partitions))
+        for n in range(SYMBOLS)
     ]
-    known = [Instrument(i.symbol, i.number, i.partition) for i in instruments]
     weights = [1 / (rank + 1) ** ZIPF_EXPONENT for rank in range(SYMBOLS)]
     brokers = [f"00000000-0000-4000-8000-{number:012d}" for number in range(BROKERS)]
     valid_until_ms = time.time_ns() // 1_000_000 + DAY_MS
@@ -203,10 +103,7 @@ def _fill(channel: Channel, flow: random.Random) -> None:
             command = _command(flow, instrument, last, brokers, valid_until_ms)
             symbols = grouped.setdefault(instrument.partition, {})
             symbols.setdefault(instrument.symbol, []).append(codec.encode(command))
-        replies = channel.pipeline([_append(p, symbols) for p, symbols in grouped.items()])
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
+        channel.call_all([_append(genesis, p, symbols) for p, symbols in grouped.items()])
 
 
 def _command(
@@ -234,8 +131,10 @@ def _command(
     return PlaceOrder(broker, document, side, OrderType.LIMIT, price, quantity, valid_until_ms)
 
 
-def _append(partition: int, symbols: dict[str, list[bytes]]) -> RedisCommand:
-    entries = [
+def _append(
+    genesis: Genesis, partition: int, symbols: dict[str, list[bytes]]
+) -> FunctionCall[list[LogPlace | None]]:
+    requests = [
         AppendRequest(name, command, Urgency.TICK) for name in symbols for command in symbols[name]
     ]
-    return append_call(partition, entries, Limits())
+    return append(genesis.history_id, partition, requests, Limits())

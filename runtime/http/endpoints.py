@@ -1,12 +1,13 @@
 """Hot endpoints: what a request costs on the paths that carry the load.
 
 A hot endpoint is a coroutine ``(Call) -> Answer`` found by two dictionary look-ups before FastAPI
-is asked. It is documented in the same OpenAPI through ``operation``.
+is asked.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+
+from runtime.http.operations import Operation
 
 JSON = b"application/json"
 
@@ -60,12 +61,12 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` as in OpenAPI; ``operation`` is its OpenAPI operation object."""
+    """``path`` is written as in OpenAPI; ``operation`` is what OpenAPI says of the call."""
 
     method: str
     path: str
     handler: Handler
-    operation: dict[str, Any] = field(default_factory=dict)
+    operation: Operation | None = None
 
 
 class EndpointTable:

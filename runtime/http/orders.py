@@ -1,7 +1,7 @@
 """Orders as HTTP sees them: found in one round trip wherever they are, and written out."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -14,12 +14,9 @@ from protocol.units import format_time
 from runtime.http.context import Context
 from runtime.http.endpoints import Call
 from runtime.http.problems import Problem
-
-CLIENT_ID_PARAMETERS: list[dict[str, Any]] = [
-    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-    for name in ("symbol", "client_order_id")
-]
-"""For OpenAPI, of the calls that name an order by its client order id."""
+from runtime.http.schemas import FillAnswer, OrderAnswer
+from runtime.redis.functions.append import LogPlace
+from runtime.redis.order_log import LogEntry, RawEntry, log_entries
 
 
 class FoundOrder(NamedTuple):
@@ -53,7 +50,8 @@ async def find_order(context: Context, order_id: str) -> FoundOrder | None:
         order = codec.decode_order(stored)
         found = FoundOrder(order, _fills_of(order, cast("list[bytes]", fills)))
     elif entries:
-        pending = _pending(instrument, place, cast("list[tuple[bytes, list[bytes]]]", entries))
+        (entry,) = log_entries(cast("list[RawEntry]", entries))
+        pending = _pending(instrument, place, entry)
         if pending is None:
             return None
         found = FoundOrder(pending, [])
@@ -70,9 +68,9 @@ async def own_order(context: Context, call: Call) -> FoundOrder:
     broker = await context.authenticate(call.authorization)
     found = await find_order(context, call.parameters[0])
     if found is None:
-        raise Problem("order_not_found", "no order has this id")
+        raise order_not_found()
     if found.order.broker_id != broker.broker_id:
-        raise Problem("forbidden", "the order is another broker's")
+        raise forbidden()
     return found
 
 
@@ -86,11 +84,10 @@ async def client_order(
         instrument = context.directory.instruments.get(symbol)
     if instrument is None:
         return None
-    record = await client_record(context, instrument, broker_id, client_order_id)
+    place = await client_record(context, instrument, broker_id, client_order_id)
     order_id: str | None
-    if record is not None:
-        sequence, time_ms, _ = record.split(":")
-        order_id = ids.encode(int(time_ms), instrument.number, int(sequence))
+    if place is not None:
+        order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
     else:
         order_id = await context.archive.order_id_of(broker_id, symbol, client_order_id)
     found = await find_order(context, order_id or client_order_id)
@@ -101,14 +98,15 @@ async def client_order(
 
 async def client_record(
     context: Context, instrument: Instrument, broker_id: str, client_order_id: str
-) -> str | None:
-    """``sequence:time:digest`` of the order that had this client order id, while it is kept."""
+) -> LogPlace | None:
+    """Where the order with this client order id is in the log, while that is remembered."""
     field = keys.client_field(instrument.number, broker_id, client_order_id)
     partition = instrument.partition
     records = await context.read(
         ("HGET", keys.clients(partition), field), ("HGET", keys.clients_before(partition), field)
     )
-    return next((cast("bytes", r).decode() for r in records if r is not None), None)
+    found = [LogPlace.parse_record(cast("bytes", r)) for r in records if r is not None]
+    return found[0] if found else None
 
 
 async def own_client_order(context: Context, call: Call) -> FoundOrder:
@@ -117,7 +115,7 @@ async def own_client_order(context: Context, call: Call) -> FoundOrder:
     symbol, client_order_id = call.parameters
     found = await client_order(context, broker.broker_id, symbol, client_order_id)
     if found is None:
-        raise Problem("order_not_found", "no order of yours in this symbol has this id")
+        raise client_order_not_found()
     return found
 
 
@@ -134,23 +132,19 @@ def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
     return fills
 
 
-def _pending(
-    instrument: Instrument, place: ids.DecodedId, entries: list[tuple[bytes, list[bytes]]]
-) -> OrderRecord | None:
+def _pending(instrument: Instrument, place: ids.DecodedId, entry: LogEntry) -> OrderRecord | None:
     """The order as its log entry tells it, before a matcher has seen it."""
-    fields = entries[0][1]
     try:
-        command = codec.decode_command(fields[3])
+        command = codec.decode_command(entry.command)
     except codec.DecodeError:
         return None  # A poison entry is no order.
     if not isinstance(command, PlaceOrder):
         return None
-    time_ms = int(fields[1])
     return OrderRecord(
         symbol=instrument.symbol,
         instrument_number=instrument.number,
         sequence=place.sequence,
-        created_ms=time_ms,
+        created_ms=entry.time_ms,
         broker_id=command.broker_id,
         document_number=command.document_number,
         side=command.side,
@@ -162,50 +156,62 @@ def _pending(
         state=OrderState.PENDING,
         reason=StateReason.NONE,
         valid_until_ms=command.valid_until_ms,
-        updated_ms=time_ms,
+        updated_ms=entry.time_ms,
         version=0,
         client_order_id=command.client_order_id,
     )
 
 
 def order_answer(order: OrderRecord, fills: Iterable[FillRecord]) -> bytes:
-    """The body of ``GET /orders/{id}``; ``document_number`` stays out of it only for others,
-    and only the order's own broker gets here."""
+    """The JSON of an :class:`OrderAnswer`. It has the ``document_number``, so it is only for the
+    order's own broker."""
     return msgspec.json.encode(
-        {
-            "id": order.order_id,
-            "order_id": order.order_id,
-            "client_order_id": order.client_order_id or order.order_id,
-            "document_number": order.document_number,
-            "symbol": order.symbol,
-            "side": order.side.value,
-            "order_type": order.order_type.value,
-            "price": order.price,
-            "quantity": order.quantity,
-            "filled_quantity": order.filled_quantity,
-            "remaining_quantity": order.open_quantity,
-            "filled_notional": order.filled_notional,
-            "status": "open" if order.state.is_open else "closed",
-            "state": order.state.value,
-            "state_reason": order.reason.value or None,
-            "valid_until": _time(order.valid_until_ms),
-            "created_at": format_time(order.created_ms),
-            "updated_at": format_time(order.updated_ms),
-            "version": order.version,
-            "trades": [_fill(order.instrument_number, fill) for fill in fills],
-        }
+        OrderAnswer(
+            id=order.order_id,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id or order.order_id,
+            document_number=order.document_number,
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            price=order.price,
+            quantity=order.quantity,
+            filled_quantity=order.filled_quantity,
+            remaining_quantity=order.open_quantity,
+            filled_notional=order.filled_notional,
+            status="open" if order.state.is_open else "closed",
+            state=order.state,
+            state_reason=order.reason.value or None,
+            valid_until=_time(order.valid_until_ms),
+            created_at=format_time(order.created_ms),
+            updated_at=format_time(order.updated_ms),
+            version=order.version,
+            trades=[_fill(order.instrument_number, fill) for fill in fills],
+        )
     )
 
 
-def _fill(instrument_number: int, fill: FillRecord) -> dict[str, Any]:
-    return {
-        "trade_id": ids.encode(fill.executed_ms, instrument_number, fill.trade_number, ids.TRADE),
-        "price": fill.price,
-        "quantity": fill.quantity,
-        "counterparty_broker": fill.counterparty_broker_id,
-        "executed_at": format_time(fill.executed_ms),
-    }
+def _fill(instrument_number: int, fill: FillRecord) -> FillAnswer:
+    return FillAnswer(
+        trade_id=ids.encode(fill.executed_ms, instrument_number, fill.trade_number, ids.TRADE),
+        price=fill.price,
+        quantity=fill.quantity,
+        counterparty_broker=fill.counterparty_broker_id,
+        executed_at=format_time(fill.executed_ms),
+    )
 
 
 def _time(time_ms: int | None) -> str | None:
     return None if time_ms is None else format_time(time_ms)
+
+
+def order_not_found() -> Problem:
+    return Problem("order_not_found", "no order has this id")
+
+
+def client_order_not_found() -> Problem:
+    return Problem("order_not_found", "you have no order with this id in this symbol")
+
+
+def forbidden() -> Problem:
+    return Problem("forbidden", "only the broker that placed the order can see or change it")

@@ -1,49 +1,64 @@
 """Problems: every error answer, as ``application/problem+json`` (RFC 9457) with a stable code.
 
 ``CODES`` is the one registry; the page docs/errors.md lists it and a test holds the two together.
+Whatever is raised in a request becomes a problem here, also what FastAPI itself raises.
 """
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from protocol.units import BODY_BYTES_MAX
+from runtime.http.coalescer import Overloaded
+from runtime.process.errors import ExchangeError
+from runtime.redis.channel import RedisError
+
+log = logging.getLogger(__name__)
 
 CONTENT_TYPE = b"application/problem+json"
 
 CODES: dict[str, tuple[int, str]] = {
-    "malformed_request": (400, "The request is not HTTP"),
-    "unauthorized": (401, "A key is needed"),
-    "forbidden": (403, "Not yours"),
-    "not_found": (404, "No such resource"),
-    "order_not_found": (404, "No such order"),
+    "malformed_request": (400, "The request is not valid HTTP"),
+    "unauthorized": (401, "A valid key is needed"),
+    "forbidden": (403, "The order belongs to another broker"),
+    "not_found": (404, "There is no such resource"),
+    "order_not_found": (404, "There is no such order"),
     "never_traded": (404, "The symbol has never traded"),
-    "broker_not_found": (404, "No such broker"),
-    "method_not_allowed": (405, "The method is not allowed here"),
+    "broker_not_found": (404, "There is no such broker"),
+    "method_not_allowed": (405, "The path does not have this method"),
     "order_not_open": (409, "The order is closed"),
-    "duplicate_client_order_id": (409, "The client order id is another order's"),
-    "quantity_below_filled": (409, "More than that is filled already"),
+    "duplicate_client_order_id": (409, "The client_order_id belongs to another order"),
+    "quantity_below_filled": (409, "As much as the new quantity is filled already"),
     "version_mismatch": (412, "The order has changed"),
     "body_too_large": (413, "The body is too large"),
-    "malformed_json": (422, "The body is not JSON"),
+    "malformed_json": (422, "The body is not one JSON object"),
     "invalid_field": (422, "A field is invalid"),
-    "missing_field": (422, "A field is missing"),
+    "missing_field": (422, "A required field is missing"),
     "unknown_field": (422, "A field is unknown"),
     "price_required": (422, "A limit order needs a price"),
     "price_not_allowed": (422, "A market order has no price"),
     "valid_until_required": (422, "A limit order needs valid_until"),
     "valid_until_not_allowed": (422, "A market order has no valid_until"),
     "valid_until_passed": (422, "valid_until is not in the future"),
-    "nothing_to_amend": (422, "Nothing is to be changed"),
-    "idempotency_key_reused": (422, "The Idempotency-Key is another request's"),
-    "invalid_idempotency_key": (422, "The Idempotency-Key cannot be used"),
-    "invalid_if_match": (422, "If-Match is not a version"),
+    "nothing_to_amend": (422, "The request names nothing to change"),
+    "idempotency_key_reused": (422, "The Idempotency-Key belongs to another order"),
+    "invalid_idempotency_key": (422, "The Idempotency-Key is invalid"),
+    "invalid_if_match": (422, "The If-Match header is not a version"),
     "invalid_symbol": (422, "The symbol is invalid"),
     "symbol_not_listed": (422, "The symbol is not listed"),
     "invalid_parameter": (422, "A query parameter is invalid"),
     "invalid_webhook_url": (422, "The webhook URL cannot be used"),
     "internal_error": (500, "The exchange failed"),
-    "overloaded": (503, "Not accepted, too much is waiting"),
-    "unavailable": (503, "Not accepted, a server is away"),
+    "overloaded": (503, "The exchange is overloaded and took nothing"),
+    "unavailable": (503, "A server of the exchange cannot be used, and nothing was taken"),
     "outcome_unknown": (503, "It is unknown whether the request was taken"),
 }
 
@@ -98,6 +113,99 @@ class Problem(Exception):
 def unauthorized(what: str) -> Problem:
     return Problem(
         "unauthorized",
-        f"send Authorization: Bearer <{what}>",
+        f"send the header Authorization: Bearer <{what}>",
         headers=((b"www-authenticate", b"Bearer"),),
+    )
+
+
+def body_too_large() -> Problem:
+    return Problem(
+        "body_too_large",
+        f"a body has at most {BODY_BYTES_MAX} bytes",
+        headers=((b"connection", b"close"),),
+    )
+
+
+def overloaded() -> Problem:
+    return Problem("overloaded", "nothing was taken; send the request again after Retry-After")
+
+
+def unavailable() -> Problem:
+    return Problem(
+        "unavailable", "Redis or PostgreSQL cannot be used now; try again after Retry-After"
+    )
+
+
+def internal_error() -> Problem:
+    return Problem("internal_error", "the failure was logged under this request_id")
+
+
+def as_problem(error: Exception) -> Problem:
+    """The answer to what a handler raised. An error that was not foreseen is logged with its
+    stack."""
+    match error:
+        case Problem():
+            return error
+        case Overloaded():
+            return overloaded()
+        case RedisError() | ExchangeError() | OperationalError():
+            log.warning("a server cannot be used", extra={"error": str(error)})
+            return unavailable()
+        case _:
+            log.error("request failed", exc_info=error)
+            return internal_error()
+
+
+def handle_problems(api: FastAPI) -> None:
+    """Answer with a problem whatever goes wrong within FastAPI."""
+    api.add_exception_handler(HTTPException, _http_exception)
+    api.add_exception_handler(RequestValidationError, _validation_error)
+    for kind in (Problem, Overloaded, RedisError, ExchangeError, OperationalError, Exception):
+        api.add_exception_handler(kind, _problem)
+
+
+def _as_response(request: Request, problem: Problem) -> Response:
+    body = problem.body(request.url.path, request.scope["state"]["request_id"])
+    headers = {name.decode(): value.decode() for name, value in problem.headers}
+    return Response(body, problem.status, headers, CONTENT_TYPE.decode())
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    return _as_response(request, as_problem(error))
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allow = (error.headers or {}).get("Allow", "").encode()
+        problem = Problem(
+            "method_not_allowed", "the header Allow lists the methods", headers=((b"allow", allow),)
+        )
+    else:
+        problem = Problem("not_found", "nothing is at this path; /docs lists the calls")
+    return _as_response(request, problem)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return _as_response(request, invalid_body(error.errors()))
+
+
+def invalid_body(errors: Sequence[Any]) -> Problem:
+    """The problem of a body that pydantic refused, from its list of errors; their ``loc`` starts
+    with ``body``, as in FastAPI."""
+    found = tuple(
+        FieldError("#" + "".join(f"/{part}" for part in e["loc"][1:]), _code(e["type"]), e["msg"])
+        for e in errors
+    )
+    first = found[0]
+    if any(e["type"] == "json_invalid" for e in errors):
+        return Problem("malformed_json", f"the body must be one JSON object: {first.detail}")
+    name = first.pointer.removeprefix("#").removeprefix("/") or "the body"
+    return Problem(first.code, f"{name}: {first.detail}", found)
+
+
+def _code(kind: str) -> str:
+    return {"missing": "missing_field", "extra_forbidden": "unknown_field"}.get(
+        kind, "invalid_field"
     )

@@ -2,29 +2,29 @@
 
 import contextlib
 import logging
-import os
+import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
-import msgspec
 import uvicorn
 
-from protocol import keys
-from runtime.http.asgi import create_app
 from runtime.http.context import Context
+from runtime.http.factory import create_app
 from runtime.http.guard import GuardedProtocol
 from runtime.http.service import Service
 from runtime.process import logs
 from runtime.process.errors import SettingsError
+from runtime.process.health import listen_unix
 from runtime.process.settings import Settings, load
 from runtime.process.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
 from runtime.redis.channel import Channel, RedisError
 from runtime.redis.genesis import found_or_join
-from runtime.redis.leases import Member
+from runtime.redis.members import Heart
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     try:
         # Before uvicorn, which would make a refusal an ordinary failure.
         genesis = found_or_join(founding, settings)
+        listeners = [listen(settings.host, settings.port)]
+        if settings.health_socket:
+            # The same event loop answers on it, so that a loop that hangs is seen to hang.
+            listeners.append(listen_unix(settings.health_socket))
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
@@ -80,17 +84,26 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         limit_concurrency=CONNECTIONS_MAX,
     )
     server = uvicorn.Server(config)
-    listener = listen(settings.host, settings.port)
+
+    def stop_serving(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn raises the signal that stopped it again when it is done. The default action would
+    # end the process there, with the heartbeat and the socket left behind.
+    signal.signal(signal.SIGTERM, stop_serving)
+    signal.signal(signal.SIGINT, stop_serving)
     stop = threading.Event()
     heart = threading.Thread(target=_beat, args=(settings, stop), daemon=True)
     heart.start()
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
         stop.set()
         heart.join()
+        if settings.health_socket:
+            Path(settings.health_socket).unlink(missing_ok=True)
     if failures:
         return exit_code(failures[0])
     return EXIT_OK if server.started else EXIT_FAILED
@@ -111,16 +124,12 @@ def listen(host: str, port: int) -> socket.socket:
 def _beat(settings: Settings, stop: threading.Event) -> None:
     """Heartbeats for ``exchange status``; nothing depends on them."""
     channel = Channel(settings.redis_url, f"heart-{settings.instance}")
-    key = keys.workers(settings.process or "http")
-    host = socket.gethostname()
+    heart = Heart(channel, settings.process or "http", settings.instance, settings.port)
     while True:
-        member = Member(
-            settings.instance, os.getpid(), host, time.time_ns() // 1_000_000, settings.port
-        )
         with contextlib.suppress(RedisError):
-            channel.execute("HSET", key, settings.instance, msgspec.json.encode(member))
+            heart.beat()
         if stop.wait(HEARTBEAT_SECONDS):
             break
     with contextlib.suppress(RedisError):
-        channel.execute("HDEL", key, settings.instance)
+        heart.stop()
     channel.close()

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastapi import APIRouter
 
 from runtime.http.endpoints import Endpoint
+from runtime.http.operations import Operation
 
 
 async def _nothing() -> None:
@@ -15,11 +15,12 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """``endpoints`` are hot, ``router`` is ordinary FastAPI; ``schemas`` are OpenAPI components."""
+    """``endpoints`` are hot, ``router`` is ordinary FastAPI. ``operations`` documents the calls of
+    ``router`` by method and path; the endpoints document themselves."""
 
     name: str
     endpoints: list[Endpoint]
     router: APIRouter = field(default_factory=APIRouter)
-    schemas: dict[str, Any] = field(default_factory=dict)
+    operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] = _nothing
     stop: Callable[[], Awaitable[None]] = _nothing

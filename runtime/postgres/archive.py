@@ -1,14 +1,13 @@
 """Closed orders that have left Redis, from PostgreSQL."""
 
 import uuid
-from typing import Any
 
 from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import FillRecord, OrderRecord
 from protocol.units import milliseconds
+from runtime.postgres.order_rows import order_record
 from runtime.postgres.tables import orders, sqlalchemy_url, trades
 
 POOL_SIZE = 4
@@ -71,32 +70,6 @@ class Archive:
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
-
-
-def order_record(row: "Row[Any]") -> OrderRecord:
-    """A row of the orders table."""
-    return OrderRecord(
-        symbol=row.symbol,
-        instrument_number=row.instrument_number,
-        sequence=row.sequence,
-        created_ms=milliseconds(row.created_at),
-        broker_id=str(row.broker_id),
-        document_number=row.document_number,
-        side=Side(row.side),
-        order_type=OrderType(row.order_type),
-        price=row.price,
-        quantity=row.quantity,
-        open_quantity=row.open_quantity,
-        filled_notional=row.filled_notional,
-        state=OrderState(row.state),
-        reason=StateReason(row.reason),
-        valid_until_ms=milliseconds(row.valid_until) if row.valid_until else None,
-        updated_ms=milliseconds(row.updated_at),
-        version=row.version,
-        priority=row.priority,
-        amended_sequence=row.amended_sequence,
-        client_order_id=row.client_order_id or "",
-    )
 
 
 def _fill(row: "Row[tuple[object, ...]]", order_id: uuid.UUID) -> FillRecord:

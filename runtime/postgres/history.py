@@ -1,8 +1,8 @@
 """Whether Redis still holds everything that PostgreSQL has stored of it.
 
-A cut or an emptied log loads without a word, so its absence must be noticed from outside: what the
-persister has stored was committed in Redis before. Every process looks before it starts, and HTTP
-processes again when Redis was away.
+Redis loads a log that was cut or emptied without any error, so what is missing must be noticed from
+outside: what the persister has stored was committed in Redis before. Every process looks before it
+starts, and HTTP processes look again when Redis was away.
 """
 
 import logging
@@ -10,9 +10,10 @@ import logging
 import psycopg
 
 from protocol import keys
-from protocol.partitions import partition_name
+from protocol.partitions import all_partitions, partition_name
 from runtime.process.errors import ExchangeError, HistoryMismatch
 from runtime.redis.channel import Channel
+from runtime.redis.registry import LAST_REGISTERED, registry_entries
 
 log = logging.getLogger(__name__)
 
@@ -35,39 +36,38 @@ def verify(channel: Channel, database_url: str) -> None:
     """Compare Redis with PostgreSQL.
 
     Raises :class:`HistoryMismatch` when Redis lacks what PostgreSQL has; :class:`ExchangeError`
-    when Redis is empty and PostgreSQL does not answer, because then nobody can tell. With history
-    in Redis and PostgreSQL away trading goes on.
+    when Redis is empty and PostgreSQL does not answer, because then it is unknown whether Redis
+    should be empty. With history in Redis and PostgreSQL away, trading goes on.
     """
     if channel.execute("EXISTS", keys.RESTORING):
-        raise HistoryMismatch(
-            "a restore did not finish: empty Redis and run `exchange restore` again"
-        )
+        raise HistoryMismatch("a restore did not finish: run `exchange restore --replace` again")
     if not database_url:
         return
     # PostgreSQL first: what it has by now, Redis had before.
+    stored = _read_stored_if_there(channel, database_url)
+    while stored is not None and stored.history_id is not None:
+        try:
+            _compare(channel, stored)
+        except HistoryMismatch:
+            # A reset may have come between the two reads; then PostgreSQL has a new history too.
+            again = _read_stored_if_there(channel, database_url)
+            if again is None or again.history_id == stored.history_id:
+                raise
+            stored = again
+        else:
+            return
+
+
+def _read_stored_if_there(channel: Channel, database_url: str) -> Stored | None:
     try:
-        stored = read_stored(database_url)
+        return read_stored(database_url)
     except psycopg.OperationalError as error:
         if not channel.execute("EXISTS", keys.GENESIS):
             raise ExchangeError(
                 f"Redis is empty, and PostgreSQL does not say whether it should be: {error}"
             ) from error
         log.warning("postgresql is away, the history was not compared", extra={"error": str(error)})
-        return
-    if stored.history_id is None:
-        return
-    history_id = channel.execute("HGET", keys.GENESIS, "history_id")
-    if history_id is None:
-        raise HistoryMismatch(
-            f"Redis is empty, PostgreSQL holds the exchange {stored.history_id}: stop all workers"
-            " and run `exchange restore`"
-        )
-    if history_id.decode() != stored.history_id:
-        raise HistoryMismatch(
-            f"PostgreSQL holds the exchange {stored.history_id}, Redis {history_id.decode()}:"
-            " point EXCHANGE_DATABASE_URL at its own database"
-        )
-    _compare(channel, stored.cursors)
+        return None
 
 
 def read_stored(database_url: str) -> Stored:
@@ -86,28 +86,45 @@ def read_stored(database_url: str) -> Stored:
     return Stored(genesis[0] if genesis else None, cursors)
 
 
-def _compare(channel: Channel, cursors: Cursors) -> None:
-    flat = channel.execute("HGETALL", keys.GENESIS)
-    partitions = int(dict(zip(flat[::2], flat[1::2], strict=True))[b"partitions"])
-    commands = [("HMGET", keys.batch(p), "number", "hash") for p in range(partitions)]
-    for partition, (number, last_hash) in enumerate(channel.pipeline(commands)):
-        stored, stored_hash = cursors.get(partition_name(partition), (0, ""))
-        committed = int(number or 0)
-        if stored > committed:
-            raise HistoryMismatch(
-                f"PostgreSQL has batch {stored} of partition {partition}, Redis only {committed}:"
-                " Redis has lost commits; stop all workers, empty Redis and run `exchange restore`"
-            )
-        if stored and stored == committed and last_hash.decode() != stored_hash:
-            raise HistoryMismatch(
-                f"batch {stored} of partition {partition} is another one in PostgreSQL than in"
-                " Redis: the history was forked; run `exchange check` on copies of both"
-            )
-    registered = channel.execute("XREVRANGE", keys.REGISTRY, "+", "-", "COUNT", 1)
-    last = int(registered[0][0].split(b"-")[0]) if registered else 0
-    stored, _ = cursors.get(REGISTRY_CURSOR, (0, ""))
-    if stored > last:
+def _compare(channel: Channel, stored: Stored) -> None:
+    genesis = channel.hash(keys.GENESIS)
+    if not genesis:
         raise HistoryMismatch(
-            f"PostgreSQL has entry {stored} of the registry, Redis only {last}: Redis has lost"
-            " entries; stop all workers, empty Redis and run `exchange restore`"
+            f"Redis is empty, PostgreSQL holds the exchange {stored.history_id}: stop all workers"
+            " and run `exchange restore`"
+        )
+    history_id = genesis[b"history_id"].decode()
+    if history_id != stored.history_id:
+        raise HistoryMismatch(
+            f"PostgreSQL holds the exchange {stored.history_id}, Redis {history_id}:"
+            " point EXCHANGE_DATABASE_URL at its own database; or, if a reset was killed half-way,"
+            " stop all workers and run `exchange restore --replace`"
+        )
+    partitions = all_partitions(int(genesis[b"partitions"]))
+    commands = [("HMGET", keys.batch(p), "number", "hash") for p in partitions]
+    for partition, (number, last_hash) in enumerate(channel.all_ok(commands)):
+        _compare_partition(stored, partition, int(number or 0), last_hash)
+    registered = registry_entries(channel.execute(*LAST_REGISTERED))
+    last = registered[0][0] if registered else 0
+    copied, _ = stored.cursors.get(REGISTRY_CURSOR, (0, ""))
+    if copied > last:
+        raise HistoryMismatch(
+            f"PostgreSQL has entry {copied} of the registry, Redis only {last}: Redis has lost"
+            " entries; stop all workers and run `exchange restore --replace`"
+        )
+
+
+def _compare_partition(
+    stored: Stored, partition: int, committed: int, last_hash: bytes | None
+) -> None:
+    number, stored_hash = stored.cursors.get(partition_name(partition), (0, ""))
+    if number > committed:
+        raise HistoryMismatch(
+            f"PostgreSQL has batch {number} of partition {partition}, Redis only {committed}:"
+            " Redis has lost commits; stop all workers and run `exchange restore --replace`"
+        )
+    if number and number == committed and (last_hash or b"").decode() != stored_hash:
+        raise HistoryMismatch(
+            f"batch {number} of partition {partition} is another one in PostgreSQL than in"
+            " Redis: the history was forked; run `exchange check` on copies of both"
         )

@@ -33,6 +33,7 @@ genesis = Table(
     "genesis",
     metadata,
     Column("history_id", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False, server_default="1"),
     Column("partitions", Integer, nullable=False),
     Column("execution_price", Text, nullable=False),
     Column("schema_version", Integer, nullable=False),

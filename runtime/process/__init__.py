@@ -1,1 +1,1 @@
-"""How every process starts, turns, reports and ends."""
+"""How every process starts, runs, reports and ends."""

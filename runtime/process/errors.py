@@ -4,6 +4,7 @@ ExchangeError
 ├── SettingsError         the environment is not usable
 ├── ServerRefused         a server is not fit to hold the log (exit code 78)
 ├── HistoryMismatch       Redis, PostgreSQL and this process disagree about the past
+├── HistoryChanged        a reset or a restore has begun a new history
 └── Fenced                another worker owns the partition now
 """
 
@@ -22,6 +23,14 @@ class ServerRefused(ExchangeError):
 
 class HistoryMismatch(ExchangeError):
     """Going on would mix two histories, or skip a part of one."""
+
+
+class HistoryChanged(ExchangeError):
+    """Redis or PostgreSQL holds another history than the one that this process has in memory.
+
+    Nothing of the call that was refused has been done. The process must forget what it knows and
+    read it again.
+    """
 
 
 class Fenced(ExchangeError):

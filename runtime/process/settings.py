@@ -1,9 +1,11 @@
-"""Settings: one frozen object per process, read once. The only reader of the environment
-but for ``runtime.process.failpoints``, which a test sets and nobody configures.
+"""Settings: one frozen object per process, read once.
+
+Nothing else reads the environment, except the commands in ``exchange``, which ask what is set
+before they run anything, and ``runtime.process.failpoints``, which tests set.
 
 A field ``redis_url`` of :class:`Settings` comes from ``EXCHANGE_REDIS_URL``; a field ``linger_ms``
 that a process adds comes from ``EXCHANGE_<PROCESS>_LINGER_MS``, and an unknown variable under that
-prefix is refused, because a misspelled setting that is silently ignored costs a night.
+prefix is refused, because a misspelled setting would be ignored without a word.
 """
 
 import os
@@ -37,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8000
     health_port: Port | None = None
     """Where a worker without HTTP of its own serves /health and /metrics; unset: nowhere."""
+    health_socket: str = ""
+    """Path of a Unix socket on which every process serves /health as well, for the supervisor on
+    this machine; at most 107 bytes. Empty: none."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     unsafe_redis: bool = False
     """Go on although Redis may lose acknowledged orders. For experiments, never for orders."""

@@ -1,23 +1,26 @@
 """The one loop that every worker without HTTP of its own runs in.
 
 A worker recovers in ``open``, handles one bounded batch in ``step`` (read, decode, decide, one
-atomic commit that carries the progress), and lets go in ``close``. Whatever leaves ``step`` as an
-exception ends the process: a restart is the recovery, and the only one. SIGTERM and SIGINT finish
-the batch; a second signal kills.
+atomic commit that carries the progress), and gives up what it holds in ``close``. Whatever leaves
+``step`` as an exception ends the process: a restart is the recovery, and the only one. Only a new
+history is met without leaving the process: the worker is thrown away with all that it knows, and a
+new one takes its place. SIGTERM and SIGINT let the worker finish its batch; a second signal kills.
 """
 
 import gc
 import logging
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, TypeVar
 
 from runtime.process import logs
 from runtime.process.errors import (
     ExchangeError,
     Fenced,
+    HistoryChanged,
     HistoryMismatch,
     ServerRefused,
     SettingsError,
@@ -39,15 +42,27 @@ EXIT_REFUSED = 78  # EX_CONFIG: a server is set up wrongly, or histories differ.
 FINAL_EXITS = frozenset({EXIT_SETTINGS, EXIT_REFUSED})
 
 
-class Worker(Protocol):
+class Worker(ABC):
     """What :func:`run` drives."""
 
-    def open(self) -> None: ...
+    beat: Callable[[], None] = staticmethod(lambda: None)
+    """Say that this worker is alive; for recoveries that take longer than a step does."""
 
+    @abstractmethod
+    def open(self) -> None:
+        """Recover what is known. Called once, before the first step."""
+
+    @abstractmethod
     def step(self) -> None:
         """One batch; returns within a second or so even when there is nothing to do."""
 
-    def close(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Give up what is held, so that others take over at once, and close all connections."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Close all connections and write nothing more."""
 
 
 def tune_garbage_collection() -> None:
@@ -70,29 +85,32 @@ def run(create: Callable[[], Worker], settings: Settings) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     health = Health()
-    server = serve_health(settings.health_port, health, settings.host)
     try:
-        worker = create()
-        worker.open()
-        tune_garbage_collection()
-        health.ready = True
-        log.info("worker started", extra={"instance": settings.instance})
-        while not stopping:
-            worker.step()
-            health.beat()
-        worker.close()
+        with serve_health(settings, health):
+            while not stopping:
+                worker = create()
+                worker.beat = health.beat
+                try:
+                    worker.open()
+                    tune_garbage_collection()
+                    health.ready = True
+                    log.info("worker started", extra={"instance": settings.instance})
+                    while not stopping:
+                        worker.step()
+                        health.beat()
+                    health.ready = False
+                    worker.close()
+                except HistoryChanged as error:
+                    log.warning("a new history has begun", extra={"error": str(error)})
+                    worker.abandon()
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
-    finally:
-        health.ready = False
-        if server is not None:
-            server.shutdown()
     log.info("worker stopped", extra={"instance": settings.instance})
     return EXIT_OK
 
 
 def exit_code(error: Exception) -> int:
-    """Log what ended a process, with a stack only where nobody foresaw it."""
+    """Log what ended a process, with a stack only for an error that is not expected."""
     match error:
         case SettingsError():
             log.error("settings refused", extra={"error": str(error)})

@@ -1,13 +1,13 @@
-"""Connections to Redis: channels that send a pipeline once, and never again.
+"""Connections to Redis: a channel sends each pipeline once, and never again.
 
 redis-py's clients repeat a command after a time-out or a lost connection, ten times by default. A
-repeated append is a second order. A :class:`Channel` sends each pipeline exactly once; when the
-outcome is unknown it raises and drops its connection, and the caller decides.
+repeated append is a second order. A :class:`Channel` sends each pipeline exactly once. When the
+outcome is unknown, it raises and drops its connection, and the caller decides.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from hiredis import pack_command
 from redis import BlockingConnectionPool, Redis
@@ -30,6 +30,7 @@ __all__ = [
     "AsyncChannel",
     "BusyLoadingError",
     "Channel",
+    "FunctionCall",
     "NotConnected",
     "OutOfMemoryError",
     "ReadOnlyError",
@@ -39,9 +40,19 @@ __all__ = [
     "RedisTimeoutError",
     "ResponseError",
     "client",
+    "pairs",
+    "raise_errors",
 ]
 
 RedisCommand = tuple[Any, ...]
+T = TypeVar("T")
+
+
+class FunctionCall(NamedTuple, Generic[T]):
+    """A call of a Redis Function: the command to send, and how to read its reply."""
+
+    command: RedisCommand
+    read: Callable[[Any], T]
 
 
 class NotConnected(RedisConnectionError):
@@ -72,10 +83,24 @@ class Channel:
 
     def execute(self, *command: Any) -> Any:
         """One command, one reply; an error reply is raised."""
-        reply = self.pipeline([command])[0]
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
+        return self.all_ok([command])[0]
+
+    def call(self, function: FunctionCall[T]) -> T:
+        """One call of a Function, and what it answered."""
+        return function.read(self.execute(*function.command))
+
+    def call_all(self, functions: Sequence[FunctionCall[T]]) -> list[T]:
+        """Calls in one pipeline, and what each answered."""
+        replies = self.all_ok([function.command for function in functions])
+        return [function.read(reply) for function, reply in zip(functions, replies, strict=True)]
+
+    def hash(self, key: str) -> dict[bytes, bytes]:
+        """A whole hash; empty where there is none."""
+        return dict(pairs(self.execute("HGETALL", key)))
+
+    def all_ok(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """One reply per command, in order; the first error reply is raised."""
+        return raise_errors(self.pipeline(commands))
 
     def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """One reply per command, in order; an error reply is returned in its place.
@@ -122,6 +147,19 @@ class Channel:
         self._awaited = 0
 
 
+def raise_errors(replies: list[Any]) -> list[Any]:
+    """The replies, unless one of them is an error, which is raised."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def pairs(flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """The fields and values of a hash, which Redis sends in one flat list."""
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
 def _pack(commands: Sequence[RedisCommand]) -> bytes:
     """One buffer for one write; redis-py's own packing looks at every argument in Python."""
     return b"".join(map(pack_command, commands))
@@ -162,10 +200,16 @@ class AsyncChannel:
         self._fail = failpoint(name.split("-")[0])
 
     async def execute(self, *command: Any) -> Any:
-        reply = (await self.pipeline([command]))[0]
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
+        """See :meth:`Channel.execute`."""
+        return (await self.all_ok([command]))[0]
+
+    async def call(self, function: FunctionCall[T]) -> T:
+        """See :meth:`Channel.call`."""
+        return function.read(await self.execute(*function.command))
+
+    async def all_ok(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """See :meth:`Channel.all_ok`."""
+        return raise_errors(await self.pipeline(commands))
 
     async def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See :meth:`Channel.pipeline`."""

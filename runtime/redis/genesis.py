@@ -1,8 +1,8 @@
 """Founding: what is chosen once per exchange, and what a server must be to hold one.
 
-The first worker that meets an empty Redis writes the genesis record; every later one checks that
-it was told the same. A log in a server that does not fsync, or that evicts, is no log, so workers
-refuse to start on one.
+The first process that meets an empty Redis writes the genesis record, and every later one reads
+it. A log in a server that does not fsync, or that evicts, is no log, so a process refuses to start
+on such a server.
 """
 
 import logging
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from protocol import keys
 from protocol.enums import ExecutionPrice
+from protocol.partitions import all_partitions
 from runtime.postgres import history
 from runtime.process.errors import HistoryMismatch, ServerRefused
 from runtime.process.settings import Settings
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, pairs
 from runtime.redis.functions import library
 
 log = logging.getLogger(__name__)
@@ -30,17 +31,24 @@ REQUIRED = {
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """``history_id`` tells two exchanges apart, also after a restore."""
+    """What all processes of an exchange share. ``history_id`` names its present history; a reset
+    and a restore begin a new one, with the next ``epoch``."""
 
     history_id: str
+    epoch: int
     partitions: int
     execution_price: ExecutionPrice
     schema_version: int
 
 
+def new_history_id() -> str:
+    """A name that no other history has."""
+    return secrets.token_hex(16)
+
+
 def found_or_join(channel: Channel, settings: Settings) -> Genesis:
-    """Check the server and its history, load the Functions, and return the genesis, writing it if
-    there is none and PostgreSQL, where its address is known, holds none either.
+    """Check the server and its history, load the Functions, and return the genesis. It is written
+    here if there is none, and PostgreSQL, where its address is known, holds none either.
 
     Raises :class:`ServerRefused` or :class:`HistoryMismatch`.
     """
@@ -49,30 +57,48 @@ def found_or_join(channel: Channel, settings: Settings) -> Genesis:
     library.ensure_loaded(channel)
     # HSETNX of the id decides between racing founders; the rest is the same for all of them
     # or refused below.
-    pipeline = [
-        ("HSETNX", keys.GENESIS, "history_id", secrets.token_hex(16)),
-        ("HSETNX", keys.GENESIS, "partitions", settings.partitions),
-        ("HSETNX", keys.GENESIS, "execution_price", settings.execution_price.value),
-        ("HSETNX", keys.GENESIS, "schema_version", SCHEMA_VERSION),
-    ]
-    channel.pipeline(pipeline)
+    channel.all_ok(
+        [
+            ("HSETNX", keys.GENESIS, "history_id", new_history_id()),
+            ("HSETNX", keys.GENESIS, "epoch", 1),
+            ("HSETNX", keys.GENESIS, "partitions", settings.partitions),
+            ("HSETNX", keys.GENESIS, "execution_price", settings.execution_price.value),
+            ("HSETNX", keys.GENESIS, "schema_version", SCHEMA_VERSION),
+        ]
+    )
     genesis = read(channel)
     if genesis.schema_version != SCHEMA_VERSION:
         raise HistoryMismatch(
             f"Redis holds schema version {genesis.schema_version}, this program writes"
             f" {SCHEMA_VERSION}: run the version that founded this exchange"
         )
+    _name_history_in_partitions(channel, genesis)
     return genesis
+
+
+def _name_history_in_partitions(channel: Channel, genesis: Genesis) -> None:
+    """Each partition knows its history. Where a reset has come in between, it names the later one,
+    and the next call of this process learns of it."""
+    batches = [keys.batch(partition) for partition in all_partitions(genesis.partitions)]
+    channel.all_ok([("HSETNX", batch, "history", genesis.history_id) for batch in batches])
+    named = channel.all_ok([("HGET", batch, "history") for batch in batches])
+    others = [p for p, name in enumerate(named) if name.decode() != genesis.history_id]
+    if others and read(channel) == genesis:
+        raise HistoryMismatch(
+            f"partition {others[0]} is in another history than the exchange: stop all workers and"
+            " run `exchange restore --replace`"
+        )
 
 
 def read(channel: Channel) -> Genesis:
     """Raises :class:`HistoryMismatch` where no exchange was founded."""
-    flat = channel.execute("HGETALL", keys.GENESIS)
-    if not flat:
+    stored = channel.hash(keys.GENESIS)
+    if not stored:
         raise HistoryMismatch("Redis holds no exchange")
-    record = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+    record = {name.decode(): value.decode() for name, value in stored.items()}
     return Genesis(
         history_id=record["history_id"],
+        epoch=int(record.get("epoch", 1)),  # Exchanges of before epochs are in their first.
         partitions=int(record["partitions"]),
         execution_price=ExecutionPrice(record["execution_price"]),
         schema_version=int(record["schema_version"]),
@@ -80,9 +106,9 @@ def read(channel: Channel) -> Genesis:
 
 
 def _check_server(channel: Channel, settings: Settings) -> None:
-    flat = channel.execute("CONFIG", "GET", *REQUIRED)
-    found_values = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
-    wrong = {k: v for k, v in REQUIRED.items() if found_values.get(k) != v}
+    reply = channel.execute("CONFIG", "GET", *REQUIRED)
+    present = {name.decode(): value.decode() for name, value in pairs(reply)}
+    wrong = {name: value for name, value in REQUIRED.items() if present.get(name) != value}
     if not wrong:
         return
     wanted = ", ".join(f"{name} {value}" for name, value in wrong.items())

@@ -2,35 +2,38 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from protocol import codec, keys
-from protocol.registry import Directory, InstrumentListed, RegistryEntry
+from protocol.registry import Directory, Instrument, InstrumentListed, RegistryEntry
 from runtime.process.errors import HistoryMismatch
 from runtime.redis.channel import AsyncChannel, Channel, RedisCommand, RedisError
+from runtime.redis.order_log import RawEntry
 
 log = logging.getLogger(__name__)
+
+LAST_REGISTERED: RedisCommand = ("XREVRANGE", keys.REGISTRY, "+", "-", "COUNT", 1)
 
 TAIL_BLOCK_MS = 5000
 TAIL_TIMEOUT_SECONDS = TAIL_BLOCK_MS / 1000 + 5
 
 
-def decode_entry(fields: list[bytes]) -> RegistryEntry:
-    """A stream entry's fields: ``e`` an encoded entry, or ``i`` ``SYMBOL:number:partition``."""
-    if fields[0] == b"i":
-        return RegistryEntry([parse_instrument(fields[1])])
-    return codec.decode_registry(fields[1])
+def registry_entries(raw: Sequence[RawEntry]) -> list[tuple[int, RegistryEntry]]:
+    """Entries of the registry with their sequences. The field ``e`` holds an encoded entry, the
+    field ``i`` an instrument."""
+    return [(int(name[:-2]), _decode(*fields)) for name, fields in raw]
 
 
-def parse_instrument(text: bytes) -> InstrumentListed:
-    symbol, number, partition = text.decode().split(":")
-    return InstrumentListed(symbol, int(number), int(partition))
+def _decode(field: bytes, value: bytes) -> RegistryEntry:
+    if field == b"i":
+        listed = Instrument.parse(value)
+        return RegistryEntry([InstrumentListed(listed.symbol, listed.number, listed.partition)])
+    return codec.decode_registry(value)
 
 
-def apply_entries(directory: Directory, entries: list[tuple[bytes, list[bytes]]]) -> None:
+def apply_entries(directory: Directory, raw: Sequence[RawEntry]) -> None:
     """Entries at or below the directory's sequence are skipped; a gap is a lost registration."""
-    for entry_id, fields in entries:
-        sequence = int(entry_id.split(b"-")[0])
+    for sequence, entry in registry_entries(raw):
         if sequence <= directory.sequence:
             continue
         if sequence != directory.sequence + 1:
@@ -38,7 +41,7 @@ def apply_entries(directory: Directory, entries: list[tuple[bytes, list[bytes]]]
                 f"the registry jumps from {directory.sequence} to {sequence}:"
                 " Redis has lost entries; restore it from PostgreSQL"
             )
-        directory.apply(sequence, decode_entry(fields))
+        directory.apply(sequence, entry)
 
 
 def _read_command(directory: Directory) -> RedisCommand:
@@ -55,7 +58,7 @@ class RegistryReader:
     def __init__(
         self, url: str, name: str, directory: Directory, verify: Callable[[], Awaitable[None]]
     ) -> None:
-        """``verify`` is called whenever Redis is back after it was away: it may have less now."""
+        """``verify`` is awaited whenever Redis is back after it was away: it may have less now."""
         self.directory = directory
         self._asked = AsyncChannel(url, f"{name}-registry")
         self._tailed = AsyncChannel(url, f"{name}-registry-tail", TAIL_TIMEOUT_SECONDS, verify)
@@ -70,6 +73,13 @@ class RegistryReader:
 
     async def _refresh(self) -> None:
         apply_entries(self.directory, await self._asked.execute(*_read_command(self.directory)))
+
+    async def rebuild(self) -> None:
+        """Read all of it anew, because another history has begun: a restore may have brought back
+        less than this process has seen."""
+        fresh = Directory()
+        apply_entries(fresh, await self._asked.execute(*_read_command(fresh)))
+        self.directory.become(fresh)
 
     async def tail(self) -> None:
         """Follow the registry for ever, so that a revoked key ends within a moment."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,10 +12,13 @@ from tests.support.eventually import eventually
 from tests.support.running import EXCHANGE, RunningExchange, clean_environment
 
 
-def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    *arguments: str, cwd: Path | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*EXCHANGE, *arguments],
-        env=clean_environment(COLUMNS="200", **variables),
+        cwd=cwd,
+        env=clean_environment(**{"COLUMNS": "200"} | variables),
         capture_output=True,
         text=True,
         timeout=110,
@@ -32,7 +36,7 @@ def test_the_demo_trades_and_balances_twice_in_a_row(exchange: RunningExchange) 
 def test_the_demo_says_when_nothing_answers() -> None:
     demo = run("demo", "--url", "http://127.0.0.1:9", "--admin-key", "x")
     assert demo.returncode == 1
-    assert "127.0.0.1:9" in demo.stdout
+    assert "127.0.0.1:9" in demo.stderr
 
 
 def test_status_shows_partitions_owners_and_workers(exchange: RunningExchange) -> None:
@@ -40,6 +44,57 @@ def test_status_shows_partitions_owners_and_workers(exchange: RunningExchange) -
     assert status.returncode == 0, status.stdout
     for word in ("p00", "p15", "matcher-1", "persister-1", "notifier-1", "http-1"):
         assert word in status.stdout
+
+
+def test_status_is_readable_on_eighty_columns_and_whole_as_json(exchange: RunningExchange) -> None:
+    names = ("matcher-1", "persister-1", "notifier-1", "http-1")
+    status = run("status", "--data", str(exchange.data), COLUMNS="80")
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert "…" not in status.stdout
+    for name in names:
+        assert f" {name} " in status.stdout
+    as_json = run("status", "--data", str(exchange.data), "--json")
+    state = json.loads(as_json.stdout)
+    assert state["passed"] is True
+    assert [p["partition"] for p in state["partitions"]] == [f"p{n:02d}" for n in range(16)]
+    owners = {"matcher": "matcher-1", "persister": "persister-1", "notifier": "notifier-1"}
+    assert all(p["owners"] == owners for p in state["partitions"])
+    health = {w["instance"]: (w["alive"], w["health"]) for w in state["workers"]}
+    assert health == dict.fromkeys(names, (True, "ready"))
+    assert "matcher-1" in as_json.stderr, "the tables are for people"
+
+
+@pytest.mark.timeout(200)
+def test_data_names_the_exchange_although_another_one_runs_here(
+    exchange: RunningExchange, short_dir: Path
+) -> None:
+    exchange.run("demo", "--orders", "60")
+    eventually(lambda: exchange.run("check").returncode == 0, 30, "a clean check")
+    here = RunningExchange(short_dir / "here" / ".data")
+    here.data.parent.mkdir()
+    here.start()
+    try:
+        named = ("--data", str(exchange.data), "--json")
+
+        def ask(*arguments: str) -> dict[str, Any]:
+            answer: dict[str, Any] = json.loads(run(*arguments, cwd=here.data.parent).stdout)
+            return answer
+
+        ours, theirs = ask("status", "--json"), ask("status", *named)
+        assert ours["history_id"] != theirs["history_id"]
+        for state, options in ((ours, ("--json",)), (theirs, named)):
+            checked = ask("check", *options)
+            assert checked["passed"], checked
+            assert state["history_id"] in checked["findings"][0]["what"]
+        assert ask("verify-journal", "--json")["findings"][-1]["what"].startswith("0 commands")
+        verified = ask("verify-journal", *named)
+        assert verified["passed"], verified
+        assert not verified["findings"][-1]["what"].startswith("0 commands")
+        missing = run("check", "--data", "nobody", cwd=here.data.parent)
+        assert (missing.returncode, missing.stdout) == (1, "")
+        assert "no exchange runs in nobody" in missing.stderr
+    finally:
+        assert here.stop() == 0
 
 
 def test_check_finds_what_was_changed_behind_its_back(exchange: RunningExchange) -> None:
@@ -101,7 +156,8 @@ def test_bench_prints_one_json_object() -> None:
 
 @pytest.mark.parametrize("worker", ["ingress", "matcher", "persister", "notifier", "readapi"])
 def test_a_misspelled_setting_of_a_worker_is_refused(worker: str) -> None:
-    refused = run("run", worker, **{f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"})
+    variables: dict[str, Any] = {f"EXCHANGE_{worker.upper()}_MISSPELLED": "1"}
+    refused = run("run", worker, **variables)
     assert refused.returncode == 64
     assert "unknown setting" in refused.stderr
 
@@ -114,15 +170,3 @@ def test_a_worker_without_its_server_ends_and_says_so(tmp_path: Path) -> None:
     failed = run("run", "matcher", EXCHANGE_REDIS_URL=f"unix://{tmp_path}/none.sock")
     assert failed.returncode == 1
     assert "worker failed" in failed.stderr
-
-
-def test_reset_empties_the_exchange_and_it_goes_on(exchange: RunningExchange) -> None:
-    exchange.run("demo", "--orders", "60")
-    with exchange.client() as client:
-        headers = {"authorization": f"Bearer {exchange.addresses['admin_key']}"}
-        assert client.post("/debug/reset", headers=headers).status_code == 204
-        count = client.get("/debug/trade-count", headers=headers).json()
-        assert count == {"trade_count": 0}
-    demo = exchange.run("demo", "--orders", "60")
-    assert demo.returncode == 0, demo.stdout
-    eventually(lambda: exchange.run("check").returncode == 0, 30, "a clean check")

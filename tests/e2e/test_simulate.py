@@ -42,7 +42,7 @@ def test_a_small_simulation_passes_its_checks_and_writes_its_report(
 def test_a_simulation_against_nothing_says_so(exchange: RunningExchange) -> None:
     done = exchange.run("simulate", "--url", "http://127.0.0.1:9", "--duration", "1")
     assert done.returncode == 1
-    assert "127.0.0.1:9" in done.stdout
+    assert "127.0.0.1:9" in done.stderr
 
 
 @pytest.mark.skipif(not FOLDER, reason="EXCHANGE_MARKETDATA does not name the market data folder")

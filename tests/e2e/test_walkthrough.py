@@ -26,7 +26,7 @@ def own_exchange(short_dir: Path) -> Iterator[RunningExchange]:
 
 def rows(exchange: RunningExchange, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(exchange.addresses["database_url"]) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+        return connection.execute(query).fetchall()
 
 
 def test_a_trade_survives_the_death_of_the_matcher_and_a_restart_of_everything(
@@ -133,7 +133,7 @@ def test_an_order_that_has_left_redis_is_read_from_postgresql(
     connection.close()
 
     def left_the_log() -> bool:
-        return seller.order(ask)["state"] != "pending"
+        return bool(seller.order(ask)["state"] != "pending")
 
     eventually(left_the_log, what="the log to be trimmed")
     assert seller.order(ask) == before

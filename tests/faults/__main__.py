@@ -12,17 +12,9 @@ from tests.faults.row import SHORT, Budget
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="rows, with commas between")
-    parser.add_argument("--redis", type=Path, default=None, help="another redis-server")
-    parser.add_argument("--short", action="store_true", help="short outages, for a first look")
-    options = parser.parse_args()
+    options = parse([*sys.argv[1:]])
+    budget = budget_of(options)
     wanted = [name for name in options.only.split(",") if name]
-    budget = replace(
-        SHORT if options.short else Budget(), kills=options.kills, redis_binary=options.redis
-    )
     started = time.monotonic()
     acknowledged = lost = duplicated = faults = failed = 0
     for row in ROWS:
@@ -52,8 +44,28 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=None, help="random kills; 200, short: 15")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="rows, with commas between")
+    parser.add_argument("--redis", type=Path, default=None, help="another redis-server")
+    parser.add_argument("--short", action="store_true", help="short outages, for a first look")
+    return parser.parse_args(arguments)
+
+
+def budget_of(options: argparse.Namespace) -> Budget:
+    """``--short`` shortens everything; ``--kills``, where it is given, has the last word."""
+    budget = replace(SHORT if options.short else Budget(), redis_binary=options.redis)
+    return budget if options.kills is None else replace(budget, kills=options.kills)
+
+
 def _print_repeat(name: str, options: argparse.Namespace) -> None:
-    command = f"python -m tests.faults --only {name} --seed {options.seed} --kills {options.kills}"
+    command = f"python -m tests.faults --only {name} --seed {options.seed}"
+    if options.kills is not None:
+        command += f" --kills {options.kills}"
+    if options.short:
+        command += " --short"
     print(f"  repeat with: {command}", flush=True)
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from protocol import codec, keys
 from protocol.commands import Tick
+from protocol.registry import Instrument
 from runtime.redis.channel import Channel
-from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
+from runtime.redis.functions.append import AppendRequest, Urgency
 from tests.faults.fleet import Fleet, pause
 from tests.faults.load import BrokersAtWork
 from tests.faults.oracles import Verdict, judge
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
 from tests.support.eventually import eventually
+from tests.support.feeding import send
 
 
 def torn_log(seed: int, budget: Budget) -> Row:
@@ -91,12 +93,10 @@ def poison(seed: int, budget: Budget) -> Row:
     with Fleet() as fleet, trading(fleet, seed) as load:
         channel = fleet.channel()
         symbol = "PETR4"
-        spelled = channel.execute("HGET", keys.INSTRUMENTS, symbol).decode()
-        partition = int(spelled.split(":")[2])
+        partition = Instrument.parse(channel.execute("HGET", keys.INSTRUMENTS, symbol)).partition
         bad = [b"\xff\x00", b"", codec.encode(Tick())[:-1] + b"\x7f", b"x" * 10_000_000]
         for command in bad:
-            entry = AppendRequest(symbol, command, Urgency.TICK)
-            channel.execute(*append_call(partition, [entry], Limits()))
+            send(channel, partition, AppendRequest(symbol, command, Urgency.TICK))
         eventually(
             lambda: channel.execute("XLEN", keys.dead(partition)) == len(bad), 10, "dead letters"
         )

@@ -9,6 +9,7 @@ import random
 import statistics
 import sys
 import time
+from functools import partial
 
 import httpx
 from sqlalchemy import create_engine
@@ -20,12 +21,11 @@ from protocol.commands import CancelOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
 from runtime.postgres.tables import sqlalchemy_url
-from runtime.redis.channel import Channel
-from runtime.redis.functions.library import call
-from runtime.redis.order_log import AppendRequest, Limits, Urgency, append_call
-from runtime.redis.registry import parse_instrument
+from runtime.redis.channel import Channel, RedisCommand
+from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
 from tests.faults.fleet import Fleet, pause
 from tests.support.eventually import eventually
+from tests.support.feeding import history_of, list_symbol
 from tests.support.running import bearer, order_body
 
 SYMBOLS = 450
@@ -59,10 +59,7 @@ class Feeder:
         self._last = dict.fromkeys(range(SYMBOLS + 1), 0)
 
     def _list(self, symbol: str) -> Instrument:
-        arguments = [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY]
-        reply = self.channel.execute(*call("list_instrument", arguments, [symbol, PARTITIONS]))
-        listed = parse_instrument(reply)
-        return Instrument(listed.symbol, listed.number, listed.partition)
+        return list_symbol(self.channel, symbol, PARTITIONS)
 
     def feed(self, count: int) -> None:
         """Append ``count`` commands, never more than ``BACKLOG_MAX`` ahead of the matcher."""
@@ -80,7 +77,7 @@ class Feeder:
         return sum(replies[::2]) - sum(replies[1::2])
 
     def unstored(self) -> int:
-        commands = []
+        commands: list[RedisCommand] = []
         for partition in range(PARTITIONS):
             commands.append(("HGET", keys.batch(partition), "number"))
             commands.append(("GET", keys.stored(partition)))
@@ -99,10 +96,10 @@ class Feeder:
             command = self._command(instrument, self._last[instrument.number], now_ms)
             entry = AppendRequest(instrument.symbol, codec.encode(command), Urgency.TICK)
             by_partition.setdefault(instrument.partition, []).append(entry)
-        calls = [append_call(p, entries, Limits()) for p, entries in by_partition.items()]
-        for reply in self.channel.pipeline(calls):
-            if isinstance(reply, Exception):
-                raise reply
+        history_id = history_of(self.channel)
+        self.channel.call_all(
+            [append(history_id, p, requests, Limits()) for p, requests in by_partition.items()]
+        )
 
     def _command(
         self, instrument: Instrument, sequence: int, now_ms: int
@@ -171,20 +168,24 @@ def takeover(kills: int) -> None:
             fleet.remove(victim)
             took.append(probe(fleet, feeder, symbol))
             fleet.start(victim)
-            eventually(lambda v=victim: _owned(feeder.channel, v) >= 8, 60, "a fair share")
+            eventually(partial(_has_a_fair_share, feeder.channel, victim), 60, "a fair share")
         for number in range(kills):
             victim = f"matcher-{1 + number % 2}"
             symbol = _symbol_of(feeder, victim)
             fleet.kill(victim)
             again.append(probe(fleet, feeder, symbol))
             pause(1)
-            eventually(lambda v=victim: _owned(feeder.channel, v) >= 8, 60, "a fair share")
+            eventually(partial(_has_a_fair_share, feeder.channel, victim), 60, "a fair share")
         for what, seconds in (("taken over by the other", took), ("started again", again)):
             say(
                 f"kill -9 of a matcher, {what}, {kills} times: median"
                 f" {statistics.median(seconds):.2f} s, worst {max(seconds):.2f} s"
             )
         feeder.channel.close()
+
+
+def _has_a_fair_share(channel: Channel, name: str) -> bool:
+    return _owned(channel, name) >= 8
 
 
 def _owned(channel: Channel, name: str) -> int:

@@ -15,9 +15,11 @@ from exchange.audit.check import findings
 from exchange.audit.replay import replay_all
 from protocol import codec, ids, keys
 from protocol.commands import PlaceOrder
+from protocol.commits import Position
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions, partition_name
 from runtime.postgres.tables import sqlalchemy_url
-from runtime.redis.channel import Channel, RedisError
+from runtime.redis.channel import Channel, RedisError, pairs
+from runtime.redis.order_log import Heads
 from tests.faults.load import ACKNOWLEDGED, UNKNOWN, BrokersAtWork
 from tests.support.naive import NaiveEngine
 from tests.support.running import bearer
@@ -108,10 +110,10 @@ def _behind(channel: Channel, load: BrokersAtWork) -> str:
                 ("GET", keys.notified(partition)),
             ]
         )
-        at = dict(zip(positions[::2], positions[1::2], strict=True))
-        for symbol, head in zip(heads[::2], heads[1::2], strict=True):
-            if symbol[:1] != b"@" and head != at.get(symbol, b"0:").split(b":")[0]:
-                return f"{symbol.decode()} is at {at.get(symbol)} of {head.decode()}"
+        applied = {name.decode(): Position.parse(text) for name, text in pairs(positions)}
+        for symbol, head in Heads.parse(dict(pairs(heads))).sequences.items():
+            if symbol not in applied or applied[symbol].sequence != head:
+                return f"{symbol} is at {applied.get(symbol)} of {head}"
         for name, mark in (("stored", stored), ("notified", notified)):
             if int(mark or 0) != int(number or 0):
                 return f"{name} {mark} of {number} of {partition_name(partition)}"

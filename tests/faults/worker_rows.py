@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from functools import partial
 
 from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
 from tests.faults.oracles import judge
@@ -59,9 +60,9 @@ def failpoints(seed: int, budget: Budget) -> Row:
                 pause(budget.failpoint_seconds)
                 deaths += fleet.restarts(name) - before
             fleet.start(name)
-        points = sum(len(p) for p in FAILPOINTS.values())
+        total = sum(len(points) for points in FAILPOINTS.values())
         verdict = judge(load)
-        note = f"{points} failpoints"
+        note = f"{total} failpoints"
         return Row("kill -9 before and after each call", seed, verdict, deaths, note=note)
 
 
@@ -99,6 +100,10 @@ def two_owners(seed: int, budget: Budget) -> Row:
         return Row("two matchers own one partition", seed, verdict, note=f"{exits} exits")
 
 
+def _has_lost(proxy: Proxy, replies: int) -> bool:
+    return proxy.lost >= replies
+
+
 def lost_replies(seed: int, budget: Budget) -> Row:
     """The reply to an append or a commit is lost on its way."""
     with Fleet() as fleet:
@@ -110,7 +115,7 @@ def lost_replies(seed: int, budget: Budget) -> Row:
                     for _ in range(10):
                         proxy.lose()
                         pause(0.3)
-                    eventually(lambda p=proxy: p.lost >= 5, 10, "replies to be lost")
+                    eventually(partial(_has_lost, proxy, 5), 10, "replies to be lost")
                     fleet.start(name)
                     fleet.wait_ready()
                     verdict = judge(load)

@@ -12,20 +12,31 @@ from protocol.commands import Tick
 from protocol.registry import Instrument
 from runtime.http.coalescer import Coalescer, Overloaded
 from runtime.http.problems import Problem
+from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import ensure_loaded
-from runtime.redis.order_log import AppendRequest
-from tests.support.feeding import list_symbol
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace
+from runtime.redis.functions.reset import reset
+from runtime.redis.genesis import found_or_join
+from tests.support.feeding import KnownExchange, list_symbol
 
 TICK = codec.encode(Tick())
+PETR4 = Instrument("PETR4", 1, 0)
+
+
+def found(server: EmbeddedRedis) -> None:
+    """Let an exchange begin on a server of its own."""
+    channel = Channel(server.url, "tests")
+    found_or_join(channel, load(Settings, {}))
+    channel.close()
 
 
 def append_all(url: str, instruments: list[Instrument]) -> list[object]:
     async def run() -> list[object]:
-        appender = Appender(url, "tests", waiting_max=1000)
+        known = KnownExchange(url, *instruments)
+        appender = Appender(url, "tests", 1000, known, Limits())
         results = await asyncio.gather(
             *[
-                appender.append(instrument.partition, AppendRequest(instrument.symbol, TICK))
+                appender.append(instrument, AppendRequest(instrument.symbol, TICK))
                 for instrument in instruments
             ],
             return_exceptions=True,
@@ -70,8 +81,7 @@ def test_a_missing_function_is_unavailable(channel: Channel, redis_url: str) -> 
 
 
 def test_no_server_is_unavailable(tmp_path: Path) -> None:
-    instrument = Instrument("PETR4", 1, 0)
-    results = append_all(f"unix://{tmp_path}/nothing.sock", [instrument, instrument])
+    results = append_all(f"unix://{tmp_path}/nothing.sock", [PETR4, PETR4])
     assert [code_of(r) for r in results] == ["unavailable", "unavailable"]
 
 
@@ -90,10 +100,10 @@ def test_a_server_that_dies_with_the_append_leaves_the_outcome_unknown(short_dir
     server.start()
 
     async def run() -> str:
-        appender = Appender(server.url, "tests", waiting_max=10)
+        appender = Appender(server.url, "tests", 10, KnownExchange(server.url, PETR4), Limits())
         channel = Channel(server.url, "tests")
         channel.execute("CLIENT", "PAUSE", 10_000, "WRITE")
-        task = asyncio.ensure_future(appender.append(0, AppendRequest("PETR4", TICK)))
+        task = asyncio.ensure_future(appender.append(PETR4, AppendRequest("PETR4", TICK)))
         while not [c for c in _clients(channel) if b"name=tests " in c and b"cmd=fcall" in c]:
             await asyncio.sleep(0)
         server.kill()
@@ -103,9 +113,7 @@ def test_a_server_that_dies_with_the_append_leaves_the_outcome_unknown(short_dir
         channel.close()
         return raised.value.code
 
-    loading = Channel(server.url, "loading")
-    ensure_loaded(loading)
-    loading.close()
+    found(server)
     try:
         assert asyncio.run(run()) == "outcome_unknown"
     finally:
@@ -119,17 +127,14 @@ def test_a_server_that_was_restarted_is_found_again_without_a_failed_append(
     data.mkdir()
     server = EmbeddedRedis(data)
     server.start()
-    loading = Channel(server.url, "loading")
-    ensure_loaded(loading)
-    loading.close()
+    found(server)
 
     async def run() -> list[int]:
-        appender = Appender(server.url, "tests", waiting_max=10)
-        instrument = Instrument("PETR4", 1, 0)
-        first = await appender.append(instrument.partition, AppendRequest(instrument.symbol, TICK))
+        appender = Appender(server.url, "tests", 10, KnownExchange(server.url, PETR4), Limits())
+        first = await appender.append(PETR4, AppendRequest("PETR4", TICK))
         await asyncio.to_thread(server.kill)  # So that the loop can see the connection end.
         await asyncio.to_thread(server.start)
-        second = await appender.append(instrument.partition, AppendRequest(instrument.symbol, TICK))
+        second = await appender.append(PETR4, AppendRequest("PETR4", TICK))
         await appender.close()
         return [first.sequence, second.sequence]
 
@@ -137,6 +142,32 @@ def test_a_server_that_was_restarted_is_found_again_without_a_failed_append(
         assert asyncio.run(run()) == [1, 2]
     finally:
         server.kill()
+
+
+def test_commands_that_were_refused_by_a_new_history_are_sent_again(
+    channel: Channel, redis_url: str
+) -> None:
+    petr, vale = list_symbol(channel, "PETR4"), list_symbol(channel, "VALE3")
+
+    async def run() -> list[object]:
+        # The exchange knows another VALE3 since, as after a restore that has lost a listing.
+        known = KnownExchange(redis_url, petr, Instrument("VALE3", 7, 7))
+        appender = Appender(redis_url, "tests", 10, known, Limits())
+        before = await appender.append(petr, AppendRequest("PETR4", TICK))
+        assert before.sequence == 1
+        channel.call(reset("next", 2, 16, []))
+        results = await asyncio.gather(
+            *[appender.append(i, AppendRequest(i.symbol, TICK)) for i in (petr, vale)],
+            return_exceptions=True,
+        )
+        await appender.close()
+        return list(results)
+
+    taken, refused = asyncio.run(run())
+    assert isinstance(taken, LogPlace)
+    assert taken.sequence == 1, "the first of the new history"
+    assert code_of(refused) == "unavailable"
+    assert channel.execute("EXISTS", keys.orders(vale.partition, "VALE3")) == 0
 
 
 def _clients(channel: Channel) -> list[bytes]:

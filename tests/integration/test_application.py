@@ -9,14 +9,14 @@ import pytest
 
 from exchange.local.servers import EmbeddedRedis
 from ingress.service import create as create_ingress
-from protocol import codec, keys
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
-from runtime.http.asgi import Application, create_app
+from runtime.http.asgi import Application
+from runtime.http.factory import create_app
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import call, ensure_loaded
 from runtime.redis.genesis import found_or_join
+from tests.support.feeding import register
 from tests.support.running import bearer, order_body
 
 
@@ -27,16 +27,20 @@ def dying_redis(short_dir: Path) -> Iterator[EmbeddedRedis]:
     server = EmbeddedRedis(data)
     server.start()
     channel = Channel(server.url, "tests")
-    ensure_loaded(channel)
+    found_or_join(channel, load(Settings, {}))
     entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
-    channel.execute(*call("register", [keys.REGISTRY], [codec.encode(entry)]))
+    register(channel, entry)
     channel.close()
     yield server
     server.kill()
 
 
+def fail(error: Exception) -> None:
+    pytest.fail(repr(error))
+
+
 async def ask_all(application: Application, server: EmbeddedRedis) -> dict[str, httpx.Response]:
-    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(application)
     async with (
         application.api.router.lifespan_context(application.api),
         httpx.AsyncClient(transport=transport, base_url="http://x") as client,
@@ -67,7 +71,7 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
     channel = Channel(dying_redis.url, "tests")
     genesis = found_or_join(channel, settings)
     channel.close()
-    application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
     answers = asyncio.run(ask_all(application, dying_redis))
     for what, answer in answers.items():
         assert answer.status_code == 503, f"{what}: {answer.text}"
@@ -84,10 +88,10 @@ def test_a_busy_process_refuses_but_tells_that_it_lives(
     monkeypatch.setattr("runtime.http.admission.STANDING_MAX", 0)
     settings = load(Settings, {}, redis_url=redis_url, admin_key="ak", instance="t")
     genesis = found_or_join(channel, settings)
-    application = create_app(settings, genesis, [create_ingress, create_readapi], pytest.fail)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
 
     async def ask() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(application)
         async with (
             application.api.router.lifespan_context(application.api),
             httpx.AsyncClient(transport=transport, base_url="http://x") as client,

@@ -1,4 +1,4 @@
-"""The commit Function: OK, DUP, FENCED, CONFLICT; and that a refusal leaves no trace."""
+"""The commit Function: what each refusal is, and that it leaves no trace."""
 
 from typing import Any
 
@@ -9,9 +9,11 @@ from matcher.engine import Engine
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH, BatchEntry
 from protocol.enums import OrderState
+from runtime.process.errors import Fenced, HistoryChanged
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import call
+from runtime.redis.functions.commit import commit as commit_call
 from tests.support.builders import ALICE, BOB, START_MS, SYMBOL, ask, bid
+from tests.support.feeding import history_of
 
 P = 3
 TOKEN = "m/1"
@@ -24,8 +26,12 @@ def owned(channel: Channel) -> Channel:
 
 
 def commit(
-    channel: Channel, token: str = TOKEN, expected: int = 0, commit_id: str = "c1"
-) -> tuple[bytes, str]:
+    channel: Channel,
+    token: str = TOKEN,
+    expected: int = 0,
+    commit_id: str = "c1",
+    history_id: str = "",
+) -> str:
     """Commit a batch with a trade: ask 10 @ 1000, bid 4 @ 1050."""
     engine = Engine()
     market = engine.market(SYMBOL, 1)
@@ -34,9 +40,9 @@ def commit(
         events = engine.apply(market, sequence, START_MS, command)
         payload = codec.encode(command)
         changes.add(market, BatchEntry(SYMBOL, 1, sequence, START_MS, payload, events))
-    commit_keys, arguments, new_hash = changes.render(token, expected, GENESIS_HASH, commit_id)
-    reply: bytes = channel.execute(*call("commit", commit_keys, arguments))
-    return reply, new_hash
+    taken = changes.take(expected, GENESIS_HASH)
+    channel.call(commit_call(history_id or history_of(channel), token, commit_id, taken))
+    return taken.hash
 
 
 def everything(channel: Channel) -> dict[bytes, Any]:
@@ -44,8 +50,7 @@ def everything(channel: Channel) -> dict[bytes, Any]:
 
 
 def test_a_commit_writes_all_that_readers_and_recovery_need(owned: Channel) -> None:
-    reply, new_hash = commit(owned)
-    assert reply == b"OK"
+    new_hash = commit(owned)
     open_order = codec.decode_order(owned.execute("HGET", keys.open_orders(P), "1:1"))
     assert (open_order.open_quantity, open_order.state) == (6, OrderState.PARTIALLY_FILLED)
     closed = codec.decode_order(owned.execute("GET", keys.closed_order(P, "1:2")))
@@ -66,15 +71,18 @@ def test_a_commit_writes_all_that_readers_and_recovery_need(owned: Channel) -> N
 def test_the_same_commit_again_is_a_dup_and_changes_nothing(owned: Channel) -> None:
     commit(owned)
     before = everything(owned)
-    assert commit(owned)[0] == b"DUP"
+    with pytest.raises(Fenced, match="DUP"):
+        commit(owned)
     assert everything(owned) == before
 
 
 def test_another_commit_with_a_used_number_is_a_conflict(owned: Channel) -> None:
     commit(owned)
     before = everything(owned)
-    assert commit(owned, commit_id="c2")[0] == b"CONFLICT"
-    assert commit(owned, expected=7)[0] == b"CONFLICT"
+    with pytest.raises(Fenced, match="CONFLICT"):
+        commit(owned, commit_id="c2")
+    with pytest.raises(Fenced, match="CONFLICT"):
+        commit(owned, expected=7)
     assert everything(owned) == before
 
 
@@ -85,13 +93,22 @@ def test_a_commit_without_the_lease_is_fenced(owned: Channel, held: str | None) 
     else:
         owned.execute("SET", keys.lease(P, "matcher"), held)
     before = everything(owned)
-    assert commit(owned)[0] == b"FENCED"
+    with pytest.raises(Fenced, match="FENCED"):
+        commit(owned)
     assert everything(owned) == before
 
 
 def test_a_commit_works_when_memory_is_full(owned: Channel) -> None:
     owned.execute("CONFIG", "SET", "maxmemory", 1)
     try:
-        assert commit(owned)[0] == b"OK"
+        commit(owned)
     finally:
         owned.execute("CONFIG", "SET", "maxmemory", 0)
+    assert owned.execute("HGET", keys.batch(P), "number") == b"1"
+
+
+def test_a_commit_that_names_another_history_is_refused(owned: Channel) -> None:
+    before = everything(owned)
+    with pytest.raises(HistoryChanged):
+        commit(owned, history_id="another")
+    assert everything(owned) == before

@@ -7,13 +7,18 @@ import pytest
 
 from protocol import keys
 from runtime.postgres.history import verify
-from runtime.process.errors import ExchangeError, Fenced, HistoryMismatch
+from runtime.process.errors import ExchangeError, Fenced, HistoryChanged, HistoryMismatch
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
 from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
+from tests.support.feeding import history_of
 
 HASH = "a" * 64
+_GENESIS = (
+    "INSERT INTO genesis (history_id, partitions, execution_price, schema_version)"
+    " VALUES (%s, 16, 'maker', 1)"
+)
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def founded(channel: Channel, redis_url: str, database_url: str) -> str:
     settings = load(Settings, {}, redis_url=redis_url, database_url=database_url)
     genesis = found_or_join(channel, settings)
     with psycopg.connect(database_url) as connection:
-        connection.execute("INSERT INTO genesis VALUES (%s, 16, 'maker', 1)", [genesis.history_id])
+        connection.execute(_GENESIS, [genesis.history_id])
         connection.execute("INSERT INTO cursors VALUES ('p03', 5, %s)", [HASH])
         connection.execute("INSERT INTO cursors VALUES ('registry', 0, '')")
     channel.execute("HSET", keys.batch(3), "number", 5, "hash", HASH)
@@ -86,8 +91,10 @@ def test_with_postgresql_away_only_an_empty_redis_is_refused(
 
 
 def test_a_gap_is_a_gap_only_for_the_owner(channel: Channel) -> None:
-    leases = Leases(channel, "matcher", "m", range(2))
+    leases = Leases(channel, "matcher", "m", history_of(channel), range(2))
     leases.tend()
     assert isinstance(leases.gap(1, "a gap"), HistoryMismatch)
     channel.execute("SET", keys.lease(1, "matcher"), "other/1")
     assert isinstance(leases.gap(1, "a gap"), Fenced)
+    channel.execute("HSET", keys.batch(1), "history", "a new one")
+    assert isinstance(leases.gap(1, "a gap"), HistoryChanged)

@@ -1,6 +1,7 @@
 """The matcher worker on a real Redis: matching, recovery, ownership, poison."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -24,7 +25,7 @@ Start = Callable[..., MatcherWorker]
 
 
 @pytest.fixture
-def start(redis_url: str) -> Iterator[Start]:
+def start(redis_url: str) -> Start:
     """Starts matchers by name; those that were not closed are forgotten, as by a kill."""
 
     def start(instance: str = "m1", **options: object) -> MatcherWorker:
@@ -50,6 +51,10 @@ def position(channel: Channel, instrument: Instrument) -> bytes | None:
         "HGET", keys.positions(instrument.partition), instrument.symbol
     )
     return value
+
+
+def stands_at(channel: Channel, instrument: Instrument, expected: bytes) -> bool:
+    return position(channel, instrument) == expected
 
 
 def step_until(worker: MatcherWorker, done: Callable[[], bool]) -> None:
@@ -107,7 +112,7 @@ def test_batches_are_chained(channel: Channel, start: Start) -> None:
     worker = start(pace_ms=0)
     for number in range(1, 4):
         append(channel, petr, ask(1000, number))
-        step_until(worker, lambda n=number: position(channel, petr) == b"%d:0" % n)
+        step_until(worker, partial(stands_at, channel, petr, b"%d:0" % number))
     previous = GENESIS_HASH
     for _, fields in channel.execute("XRANGE", keys.events(petr.partition), "-", "+"):
         assert fields[1].decode() == chain_hash(previous, fields[3])
@@ -132,7 +137,7 @@ def test_a_gap_in_the_log_stops_the_matcher(channel: Channel, start: Start) -> N
     worker = start()
     append(channel, petr, ask(1000, 1), ask(1000, 1), ask(1000, 1))
     channel.execute("XDEL", keys.orders(petr.partition, "PETR4"), "2-0")
-    with pytest.raises(HistoryMismatch, match="PETR4 jumps from 1 to 3"):
+    with pytest.raises(HistoryMismatch, match=r"PETR4 \(partition 0\) jumps from 1 to 3"):
         step_until(worker, lambda: False)
 
 
@@ -224,8 +229,9 @@ def test_a_server_that_could_lose_orders_is_refused(
 
 
 def test_the_price_rule_is_fixed_at_the_founding(channel: Channel, start: Start) -> None:
-    petr = list_symbol(channel, "PETR4")
+    channel.execute("FLUSHALL")  # So that the first matcher founds the exchange.
     start("m1", execution_price="seller").close()
+    petr = list_symbol(channel, "PETR4")
     worker = start("m1", execution_price="maker")
     append(channel, petr, bid(1050, 1), ask(1000, 1))
     step_until(worker, lambda: position(channel, petr) == b"2:1")

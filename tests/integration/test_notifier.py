@@ -4,6 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -13,14 +14,14 @@ from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
 from notifier.settings import NotifierSettings
 from notifier.worker import NotifierWorker
-from protocol import codec, keys
+from protocol import keys
+from protocol.commits import Position
 from protocol.registry import BrokerRegistered, EndpointAdded, RegistryEntry
 from runtime.process.settings import load
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import LIBRARY, call
 from tests.support.builders import ALICE, BOB, ask, bid
 from tests.support.eventually import eventually
-from tests.support.feeding import append, list_symbol
+from tests.support.feeding import append, list_symbol, register
 from tests.support.receiver import Receiver, answer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -47,7 +48,7 @@ class Desk:
                 EndpointAdded(endpoint_id, broker_id, url, SECRET),
             ]
         )
-        self.channel.execute(*call("register", [keys.REGISTRY], [codec.encode(entry)]))
+        register(self.channel, entry)
         return endpoint_id
 
     def notifier(self, **options: object) -> NotifierWorker:
@@ -66,13 +67,13 @@ class Desk:
 
     def trade(self, count: int = 1) -> None:
         for _ in range(count):
-            last = append(self.channel, self.petr, ask(1000, 10), bid(1000, 10))[-1]
-            eventually(lambda n=last: self._matched(n))
+            last = append(self.channel, self.petr, ask(1000, 10), bid(1000, 10))[-1].sequence
+            eventually(partial(self._matched, last))
 
     def _matched(self, sequence: int) -> bool:
         self.matcher.step()
         position = self.channel.execute("HGET", keys.positions(self.petr.partition), "PETR4")
-        return position is not None and int(position.split(b":")[0]) == sequence
+        return position is not None and Position.parse(position).sequence == sequence
 
     def waiting(self, endpoint_id: str) -> int:
         count: int = self.channel.execute("ZCARD", keys.hook_queue(endpoint_id))
@@ -238,14 +239,11 @@ def test_a_notifier_that_was_killed_after_queueing_tells_no_trade_under_two_numb
         endpoint = desk.endpoint(ALICE, receiver.url)
         killed = desk.notifier()
         desk.trade()
-        execute = killed._channel.execute
 
-        def die_at_the_mark(*command: object) -> object:
-            if command[1] == f"{LIBRARY}_mark":
-                raise KeyboardInterrupt
-            return execute(*command)
+        def die_at_the_mark(*_: object) -> None:
+            raise KeyboardInterrupt
 
-        monkeypatch.setattr(killed._channel, "execute", die_at_the_mark)
+        monkeypatch.setattr("notifier.worker.mark_notified", die_at_the_mark)
         with pytest.raises(KeyboardInterrupt):
             step_until(killed, lambda: False)
         monkeypatch.undo()

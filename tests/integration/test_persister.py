@@ -11,14 +11,14 @@ from matcher.worker import MatcherWorker
 from persister.settings import PersisterSettings
 from persister.worker import PersisterWorker
 from protocol import codec, keys
+from protocol.commits import Position
 from protocol.registry import BrokerRegistered, Instrument, RegistryEntry
 from runtime.process.errors import Fenced, HistoryMismatch
 from runtime.process.settings import load
 from runtime.redis.channel import Channel
-from runtime.redis.functions.library import call
 from tests.support.builders import ALICE, BOB, ask, bid, cancel
 from tests.support.eventually import eventually
-from tests.support.feeding import append, list_symbol
+from tests.support.feeding import append, list_symbol, register
 
 
 class StoredExchange:
@@ -30,8 +30,7 @@ class StoredExchange:
         self.database_url = database_url
         self.petr = list_symbol(channel, "PETR4")
         for broker in (ALICE, BOB):
-            entry = codec.encode(RegistryEntry([BrokerRegistered(broker, broker[-1], 1)]))
-            channel.execute(*call("register", [keys.REGISTRY], [entry]))
+            register(channel, RegistryEntry([BrokerRegistered(broker, broker[-1], 1)]))
         settings = load(MatcherSettings, {}, redis_url=redis_url, instance="m", pace_ms=0)
         self.matcher = MatcherWorker(settings)
         self.matcher.open()
@@ -54,12 +53,12 @@ class StoredExchange:
 
     def trade(self, *commands: Any) -> None:
         """Append commands and let the matcher commit them, as one batch."""
-        last = append(self.channel, self.petr, *commands)[-1]
+        last = append(self.channel, self.petr, *commands)[-1].sequence
 
         def done() -> bool:
             self.matcher.step()
             position = self.channel.execute("HGET", keys.positions(self.petr.partition), "PETR4")
-            return position is not None and int(position.split(b":")[0]) == last
+            return position is not None and Position.parse(position).sequence == last
 
         eventually(done)
 
@@ -76,7 +75,7 @@ class StoredExchange:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query).fetchall()
 
 
 @pytest.fixture
@@ -140,7 +139,7 @@ def test_a_kill_between_the_rows_and_the_watermark_doubles_nothing(
         def die(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patched.setattr(killed, "_publish", die)
+        patched.setattr(killed, "_mark", die)
         with pytest.raises(KeyboardInterrupt):
             stored.store(killed)
     assert stored.channel.execute("GET", keys.stored(stored.petr.partition)) == b"0"
@@ -231,7 +230,7 @@ def test_a_database_that_is_ahead_of_redis_stops_the_persister(stored: StoredExc
     worker = stored.persister()
     stored.trade(ask(1000, 10))
     stored.store(worker)
-    stored.channel.execute("DEL", keys.batch(stored.petr.partition))
+    stored.channel.execute("HDEL", keys.batch(stored.petr.partition), "number", "hash")
     with pytest.raises(HistoryMismatch, match="Redis has lost commits"):
         stored.persister()
 

@@ -81,12 +81,11 @@ class RunningExchange:
 
     def pid(self, worker: str) -> int:
         """The pid of a worker as it is now, from its heartbeat."""
-        output = self.run("status").stdout
-        for line in output.splitlines():
-            cells = [cell.strip() for cell in line.split("│")]
-            if len(cells) > 3 and cells[1] == worker:
-                return int(cells[3])
-        raise AssertionError(f"no {worker} in:\n{output}")
+        state = json.loads(self.run("status", "--json").stdout)
+        for member in state.get("workers", ()):
+            if member["instance"] == worker:
+                return int(member["pid"])
+        raise AssertionError(f"no {worker} in {state}")
 
     def kill(self, worker: str) -> int:
         """SIGKILL one worker; returns the pid it had."""

@@ -1,16 +1,37 @@
-"""Loading the Redis Functions of the exchange and spelling calls of them."""
+"""The library of Functions: put together from its files, loaded, and called by name.
 
+The name of the library ends in a digest of its source, and the names of its Functions begin with
+it. So a changed library never takes the place of the one that older processes still use.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
-from runtime.redis.channel import Channel, RedisCommand, ResponseError
+from runtime.process.errors import HistoryChanged
+from runtime.redis.channel import Channel, FunctionCall, ResponseError
 
-# A changed library gets a new name, and its Functions carry it, so that old workers keep theirs.
-LIBRARY = "exchange_v2"
+T = TypeVar("T")
+
+_COMMON = "common.lua"
+_OTHER_HISTORY = b"HISTORY"  # As in common.lua.
+
+
+def _read_parts() -> str:
+    folder = resources.files(__package__)
+    names = sorted(part.name for part in folder.iterdir() if part.name.endswith(".lua"))
+    names.remove(_COMMON)
+    return "\n".join(folder.joinpath(name).read_text("utf-8") for name in (_COMMON, *names))
+
+
+_PARTS = _read_parts()
+LIBRARY = f"exchange_{hashlib.sha256(_PARTS.encode()).hexdigest()[:12]}"
 
 
 def source() -> str:
-    return resources.files(__package__).joinpath("exchange.lua").read_text(encoding="utf-8")
+    """What FUNCTION LOAD takes."""
+    return f"#!lua name={LIBRARY}\nlocal LIBRARY = '{LIBRARY}'\n{_PARTS}"
 
 
 def ensure_loaded(channel: Channel) -> None:
@@ -24,6 +45,19 @@ def ensure_loaded(channel: Channel) -> None:
             raise
 
 
-def call(name: str, keys: list[str], arguments: list[Any]) -> RedisCommand:
-    """The command that calls the Function ``name`` of the library."""
-    return ("FCALL", f"{LIBRARY}_{name}", len(keys), *keys, *arguments)
+def function_call(
+    name: str,
+    keys: Sequence[str],
+    arguments: Sequence[Any],
+    read: Callable[[Any], T],
+    command: str = "FCALL",
+) -> FunctionCall[T]:
+    """A call of the Function ``name``. Its reply is handed to ``read``, unless the Function was
+    refused because Redis holds another history: then reading raises :class:`HistoryChanged`."""
+
+    def read_reply(reply: Any) -> T:
+        if reply == _OTHER_HISTORY:
+            raise HistoryChanged(f"{name} was refused: Redis holds another history by now")
+        return read(reply)
+
+    return FunctionCall((command, f"{LIBRARY}_{name}", len(keys), *keys, *arguments), read_reply)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exchange.plugins import plugins
+from exchange.cli import GROUPS
+from exchange.commands.run import Worker
 from runtime.process.settings import Settings
 from runtime.redis.genesis import REQUIRED
 
@@ -25,9 +26,9 @@ def test_every_worker_is_a_service_that_runs_a_command_there_is(compose: dict[st
     services = compose["services"]
     for worker in WORKERS:
         assert services[worker]["command"] == ["run", worker]
-    assert set(WORKERS) == set(plugins("workers"))
+    assert {*WORKERS, "http"} == {worker.value for worker in Worker}
     assert services["migrate"]["command"] == ["migrate"]
-    assert "migrate" in plugins("commands")
+    assert "migrate" in GROUPS["Run"]
 
 
 def test_every_variable_is_one_that_the_settings_know(compose: dict[str, Any]) -> None:

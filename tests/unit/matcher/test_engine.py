@@ -2,7 +2,7 @@
 
 import pytest
 
-from matcher.engine import INVALID_ORDER, ORDER_NOT_OPEN
+from matcher.engine import INVALID_ORDER, ORDER_NOT_OPEN, Engine
 from protocol.commands import AmendOrder, PlaceOrder, Tick
 from protocol.enums import ExecutionPrice, OrderState, OrderType, Side, StateReason
 from protocol.events import (
@@ -13,7 +13,18 @@ from protocol.events import (
     OrderExpired,
     Trade,
 )
-from tests.support.builders import ALICE, BOB, FAR_MS, START_MS, Pit, ask, bid, cancel, trades_of
+from tests.support.builders import (
+    ALICE,
+    BOB,
+    FAR_MS,
+    START_MS,
+    SYMBOL,
+    Pit,
+    ask,
+    bid,
+    cancel,
+    trades_of,
+)
 
 
 @pytest.fixture
@@ -236,3 +247,18 @@ def test_an_amended_valid_until_counts_and_the_old_one_no_more(pit: Pit) -> None
     pit.apply(AmendOrder(1, None, None, START_MS + 2000))
     assert pit.tick_at(START_MS + 1500) == []
     assert pit.tick_at(START_MS + 2000) == [OrderExpired(1, 10)]
+
+
+def test_an_engine_restored_from_its_records_has_the_same_state() -> None:
+    pit = Pit()
+    pit.apply(ask(1000, 10), ask(1000, 5), bid(990, 7), bid(1000, 3, ALICE))
+    pit.apply(AmendOrder(1, None, 20, None))  # Now behind the second.
+    market = pit.market
+    again = Engine()
+    copy = again.market(SYMBOL, 1)
+    copy.sequence, copy.trade_number = market.sequence, market.trade_number
+    for order in sorted(market.book.orders.values(), key=lambda o: o.priority):
+        again.restore(order.record(SYMBOL, 1))
+    again.balances.update(pit.engine.balances)
+    assert again.state_hash() == pit.engine.state_hash()
+    again.check_invariants()

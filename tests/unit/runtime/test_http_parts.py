@@ -60,8 +60,8 @@ def test_settings_that_make_no_sense_are_refused(environment: dict[str, str]) ->
 
 def directory_with(key: str) -> Directory:
     directory = Directory()
-    events = [BrokerRegistered("b", "Alice", 1), KeyIssued("b", hash_key(key))]
-    directory.apply(1, RegistryEntry(events))
+    events = RegistryEntry([BrokerRegistered("b", "Alice", 1), KeyIssued("b", hash_key(key))])
+    directory.apply(1, events)
     return directory
 
 
@@ -92,7 +92,7 @@ def test_without_an_admin_key_nobody_is_admin() -> None:
 
 def test_every_code_is_documented_and_no_other() -> None:
     listed = re.findall(
-        r"^\| `([a-z_]+)` \| (\d+) ", (DOCS / "errors.md").read_text(), re.MULTILINE
+        r"^\| `([a-z_]+)` \| (\d+) ", (DOCS / "reference" / "errors.md").read_text(), re.MULTILINE
     )
     assert {(code, int(status)) for code, status in listed} == {
         (code, status) for code, (status, _) in CODES.items()

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -74,12 +75,12 @@ def test_orders_are_those_of_b3(day: Flow) -> None:
     assert all(50 <= b["quantity"] <= 500 for b in bodies)
 
 
-def _body(head: bytes, tail: bytes) -> dict[str, object]:
+def _body(head: bytes, tail: bytes) -> dict[str, Any]:
     text, _, body = head.partition(b"\r\n\r\n")
     instant = b"2026-11-22T14:45:58.123Z" if tail else b""
     whole = body + instant + tail
     assert b"content-length: %d" % len(whole) in text
-    content: dict[str, object] = json.loads(whole)
+    content: dict[str, Any] = json.loads(whole)
     return content
 
 

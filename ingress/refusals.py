@@ -1,0 +1,79 @@
+"""The problems that ingress answers, except those of a body that is wrong."""
+
+from protocol.enums import OrderState
+from runtime.http.problems import FieldError, Problem
+
+LOG_FULL = Problem(
+    "overloaded",
+    "nothing was taken: too many orders wait to be matched or stored; try again after Retry-After",
+)
+NEW_HISTORY = Problem(
+    "unavailable",
+    "nothing was taken: the exchange has begun a new history; try again after Retry-After",
+)
+
+
+def memory_full(share: float) -> Problem:
+    """``share`` is the used part of Redis's memory limit."""
+    return Problem(
+        "overloaded",
+        f"nothing was taken: Redis has used {share:.0%} of its memory; try again after Retry-After",
+    )
+
+
+def not_taken(error: Exception) -> Problem:
+    return Problem("unavailable", f"nothing was taken; try again after Retry-After ({error})")
+
+
+def outcome_unknown(error: Exception) -> Problem:
+    return Problem(
+        "outcome_unknown",
+        f"the log did not answer, so the request may or may not have been taken ({error})",
+    )
+
+
+def registration_unknown(error: Exception) -> Problem:
+    return Problem(
+        "outcome_unknown",
+        f"the registry did not answer, so it may or may not have been written; try again ({error})",
+    )
+
+
+def sent_before(order_id: str, with_header: bool) -> Problem:
+    """The client order id belongs to another order; ``with_header`` says whether it was sent as
+    ``Idempotency-Key``."""
+    code = "idempotency_key_reused" if with_header else "duplicate_client_order_id"
+    return Problem(code, "it was sent before with another body", order_id=order_id)
+
+
+def order_not_open(state: OrderState) -> Problem:
+    return Problem("order_not_open", f"the order is {state.value}")
+
+
+def order_changed() -> Problem:
+    return Problem("order_not_open", "the order changed before the amendment reached it")
+
+
+def version_mismatch(version: int) -> Problem:
+    return Problem("version_mismatch", f"the order is at version {version}")
+
+
+def quantity_below_filled(filled: int) -> Problem:
+    return Problem("quantity_below_filled", f"{filled} shares of the order are filled already")
+
+
+def symbol_not_listed(symbol: str) -> Problem:
+    return Problem("symbol_not_listed", f"{symbol} is not listed; ask the exchange to list it")
+
+
+def broker_not_found() -> Problem:
+    return Problem("broker_not_found", "no broker has this id")
+
+
+def invalid_webhook_url(schemes: tuple[str, ...]) -> Problem:
+    detail = f"send an absolute URL with {' or '.join(schemes)} and without credentials"
+    return Problem(
+        "invalid_webhook_url",
+        f"webhook_url: {detail}",
+        (FieldError("#/webhook_url", "invalid_webhook_url", detail),),
+    )

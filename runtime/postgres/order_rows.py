@@ -1,0 +1,89 @@
+"""An order as a row of PostgreSQL, from its record and back. Pure mapping."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from protocol.enums import OrderState, OrderType, Side, StateReason
+from protocol.records import OrderRecord
+from protocol.units import milliseconds, timestamp
+
+
+class OrderRow(NamedTuple):
+    """The columns of the table ``orders``, in the order in which they are copied."""
+
+    order_id: str
+    broker_id: str
+    document_number: str
+    instrument_number: int
+    sequence: int
+    symbol: str
+    side: str
+    order_type: str
+    price: int | None
+    quantity: int
+    open_quantity: int
+    filled_notional: int
+    state: str
+    reason: str
+    valid_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    priority: int
+    amended_sequence: int
+    client_order_id: str | None
+
+
+def order_row(record: OrderRecord) -> OrderRow:
+    """The row that :func:`order_record` reads back."""
+    until_ms = record.valid_until_ms
+    return OrderRow(
+        order_id=record.order_id,
+        broker_id=record.broker_id,
+        document_number=record.document_number,
+        instrument_number=record.instrument_number,
+        sequence=record.sequence,
+        symbol=record.symbol,
+        side=record.side.value,
+        order_type=record.order_type.value,
+        price=record.price,
+        quantity=record.quantity,
+        open_quantity=record.open_quantity,
+        filled_notional=record.filled_notional,
+        state=record.state.value,
+        reason=record.reason.value,
+        valid_until=None if until_ms is None else timestamp(until_ms),
+        created_at=timestamp(record.created_ms),
+        updated_at=timestamp(record.updated_ms),
+        version=record.version,
+        priority=record.priority,
+        amended_sequence=record.amended_sequence,
+        client_order_id=record.client_order_id or None,
+    )
+
+
+def order_record(row: Any) -> OrderRecord:
+    """The record of a row, which may be an :class:`OrderRow` or a row of a query with these
+    columns."""
+    return OrderRecord(
+        symbol=row.symbol,
+        instrument_number=row.instrument_number,
+        sequence=row.sequence,
+        created_ms=milliseconds(row.created_at),
+        broker_id=str(row.broker_id),
+        document_number=row.document_number,
+        side=Side(row.side),
+        order_type=OrderType(row.order_type),
+        price=row.price,
+        quantity=row.quantity,
+        open_quantity=row.open_quantity,
+        filled_notional=row.filled_notional,
+        state=OrderState(row.state),
+        reason=StateReason(row.reason),
+        valid_until_ms=None if row.valid_until is None else milliseconds(row.valid_until),
+        updated_ms=milliseconds(row.updated_at),
+        version=row.version,
+        priority=row.priority,
+        amended_sequence=row.amended_sequence,
+        client_order_id=row.client_order_id or "",
+    )

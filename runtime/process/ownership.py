@@ -1,0 +1,69 @@
+"""The one skeleton of the workers that share partitions: join the exchange, gain, lose, give up.
+
+What a worker keeps of a partition that it owns (an engine, a cursor) lives here and nowhere else,
+so that nothing of it is left when the partition is lost.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from protocol.partitions import all_partitions
+from runtime.process.settings import Settings
+from runtime.redis.channel import Channel
+from runtime.redis.genesis import found_or_join
+from runtime.redis.leases import Leases
+
+log = logging.getLogger(__name__)
+
+State = TypeVar("State")
+
+
+class Ownership(Generic[State]):
+    """The partitions of one worker. ``states`` maps each to what ``recover`` has returned for it.
+
+    Made when the worker opens; raises what :func:`~runtime.redis.genesis.found_or_join` does.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        settings: Settings,
+        kind: str,
+        recover: Callable[[int], State],
+    ) -> None:
+        self.genesis = found_or_join(channel, settings)
+        self.leases = Leases(
+            channel,
+            kind,
+            settings.instance,
+            self.genesis.history_id,
+            all_partitions(self.genesis.partitions),
+            settings.health_port,
+        )
+        self.states: dict[int, State] = {}
+        self._recover = recover
+
+    @property
+    def history_id(self) -> str:
+        return self.genesis.history_id
+
+    def tend(self) -> None:
+        """Heartbeat and share, when it is time to: recover what was gained, forget what was lost.
+
+        Call it between two batches: nothing is in flight then, so giving up is forgetting.
+        """
+        if not self.leases.due:
+            return
+        gained, lost = self.leases.tend()
+        for partition in lost:
+            log.warning("partition lost", extra={"partition": partition})
+            del self.states[partition]
+        for partition in sorted(gained):
+            self.states[partition] = self._recover(partition)
+        surplus = self.leases.surplus()
+        if surplus:
+            for partition in surplus:
+                del self.states[partition]
+            self.leases.release(surplus)
+            log.info("partitions given up", extra={"partitions": sorted(surplus)})

@@ -1,0 +1,102 @@
+"""``append``: commands into the logs of one partition, any number in one call."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from protocol import keys
+from runtime.redis.channel import FunctionCall
+from runtime.redis.functions.library import function_call
+
+_REFUSED = -1
+
+
+class Urgency(IntEnum):
+    """What a command may still be taken for when the matcher or PostgreSQL is far behind."""
+
+    ORDER = 0
+    """It is refused beyond the limits."""
+    CANCEL = 1
+    """It is refused beyond twice the limits: it makes the book smaller, so it may come later."""
+    TICK = 2
+    """It is always taken."""
+
+
+class AppendRequest(NamedTuple):
+    """A command for the log of ``symbol``. With ``client``, the field under which it is remembered,
+    a repeat is not taken but answered with the place and the ``digest`` of the first one."""
+
+    symbol: str
+    command: bytes
+    urgency: Urgency = Urgency.ORDER
+    client: str = ""
+    digest: str = ""
+
+
+class LogPlace(NamedTuple):
+    """Where the log took a command; ``repeated`` when it had taken it before, with ``digest``."""
+
+    time_ms: int
+    sequence: int
+    repeated: bool = False
+    digest: str = ""
+
+    @classmethod
+    def parse_record(cls, record: bytes) -> "LogPlace":
+        """The place that the record of a client order id names."""
+        sequence, time_ms, digest = record.decode().split(":")
+        return cls(int(time_ms), int(sequence), True, digest)
+
+    def record(self) -> str:
+        """The record of a client order id: ``sequence:time:digest``."""
+        return f"{self.sequence}:{self.time_ms}:{self.digest}"
+
+
+class Limits(NamedTuple):
+    """``backlog``: commands of a partition that no matcher has applied; ``unstored``: batches of a
+    partition that are not yet stored and notified; ``records`` and ``record_ms``: how many client
+    order ids a partition remembers at least, and for how long, whichever ends first."""
+
+    backlog: int = 20_000
+    unstored: int = 100_000
+    records: int = 50_000
+    record_ms: int = 24 * 3600 * 1000
+
+
+def append(
+    history_id: str, partition: int, requests: Sequence[AppendRequest], limits: Limits
+) -> FunctionCall[list[LogPlace | None]]:
+    """Append ``requests`` to their logs. The reply is a place for each of them, ``None`` where it
+    was refused because too much is waiting."""
+    symbols: dict[str, int] = {}
+    commands: list[Any] = []
+    for symbol, command, urgency, client, digest in requests:
+        number = symbols.get(symbol)
+        if number is None:
+            number = symbols[symbol] = len(symbols) + 1
+        commands += (number, urgency.value, client, digest, command)
+    return function_call(
+        "append",
+        [
+            keys.heads(partition),
+            keys.bell(partition),
+            keys.batch(partition),
+            keys.events(partition),
+            keys.clients(partition),
+            keys.clients_before(partition),
+            *[keys.orders(partition, symbol) for symbol in symbols],
+        ],
+        [history_id, *limits, len(symbols), *symbols, *commands],
+        _places,
+    )
+
+
+def _places(reply: list[Any]) -> list[LogPlace | None]:
+    time_ms = reply[0]
+    places: list[LogPlace | None] = []
+    for value in reply[1:]:
+        if type(value) is bytes:
+            places.append(LogPlace.parse_record(value))
+        else:
+            places.append(None if value == _REFUSED else LogPlace(time_ms, value))
+    return places

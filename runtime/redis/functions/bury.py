@@ -1,0 +1,19 @@
+"""``bury``: a message is given up and moves to the dead-letter list."""
+
+from protocol import keys
+from runtime.redis.channel import FunctionCall
+from runtime.redis.functions.library import function_call
+
+
+def bury(endpoint_id: str, message_id: str, message: bytes) -> FunctionCall[bool]:
+    """Move a message to the dead letters; the reply is false when it is gone meanwhile."""
+    return function_call(
+        "bury",
+        [
+            keys.hook_queue(endpoint_id),
+            keys.hook_messages(endpoint_id),
+            keys.hook_dead(endpoint_id),
+        ],
+        [message_id, message],
+        bool,
+    )

@@ -1,0 +1,46 @@
+-- What the Functions share. Rules for all of them: every key is declared; all checks come before
+-- the first write, because a Function that fails half-way keeps what it wrote; there is no
+-- arithmetic on money and no JSON, because Lua numbers are doubles; times and sequences stay
+-- below 2^53.
+
+-- The answer to a call that names another history than the one that Redis holds.
+local OTHER_HISTORY = 'HISTORY'
+
+local UNPACK_MAX = 4000  -- unpack() puts its values on the C stack, which holds 8000.
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+-- redis.call with a long tail of arguments, in bites of an even number of them.
+local function call_many(command, key, values, first, last)
+  while first <= last do
+    local stop = math.min(first + UNPACK_MAX - 1, last)
+    redis.call(command, key, unpack(values, first, stop))
+    first = stop + 1
+  end
+end
+
+-- Whether the partition of this batch key is in the history that the caller knows.
+local function is_current(batch, history)
+  return redis.call('HGET', batch, 'history') == history
+end
+
+-- The same for the keys of the exchange itself, whose genesis names its history.
+local function is_exchange_current(genesis, history)
+  return redis.call('HGET', genesis, 'history_id') == history
+end
+
+-- The next entry of the registry: field e is an encoded entry, field i a listed instrument.
+local function add_to_registry(key, field, value)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)
+  local sequence = 1
+  if #last > 0 then sequence = tonumber(last[1][1]:match('^(%d+)-')) + 1 end
+  redis.call('XADD', key, int(sequence) .. '-0', field, value)
+  return sequence
+end
+
+local function offer(name, callback, flags)
+  redis.register_function{
+    function_name = LIBRARY .. '_' .. name, callback = callback, flags = flags or {}}
+end

@@ -1,0 +1,68 @@
+"""Heartbeats: who of one kind of process is alive, by the clock of Redis."""
+
+import os
+import socket
+import time
+
+import msgspec
+
+from protocol import keys
+from runtime.redis.channel import Channel
+from runtime.redis.functions.beat import beat
+
+MEMBER_TIMEOUT_MS = 3000
+MEMBER_FORGET_MS = 3_600_000
+
+
+class Member(msgspec.Struct):
+    """A heartbeat. ``seen_ms`` is the clock of Redis, so that all agree on who is alive."""
+
+    instance: str
+    pid: int
+    host: str
+    seen_ms: int
+    health_port: int | None = None
+
+
+def redis_time_ms(channel: Channel) -> int:
+    """The clock of Redis."""
+    seconds, microseconds = channel.execute("TIME")
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def members(channel: Channel, kind: str) -> list[Member]:
+    """The last heartbeat of every process of one kind, however long ago."""
+    stored = channel.hash(keys.workers(kind))
+    return [msgspec.json.decode(value, type=Member) for value in stored.values()]
+
+
+class Heart:
+    """The heartbeat of this process. ``port`` is where it can be asked."""
+
+    def __init__(self, channel: Channel, kind: str, instance: str, port: int | None) -> None:
+        self._channel = channel
+        self._kind = kind
+        self._instance = instance
+        self._port = port
+        self._clock_offset_ms = 0.0
+
+    @property
+    def clock_ms(self) -> int:
+        """The clock of Redis, as of the last beat and what has passed since."""
+        return int(time.monotonic() * 1000 + self._clock_offset_ms)
+
+    def beat(self) -> list[Member]:
+        """Say that this process is alive; returns all of its kind that are."""
+        now_ms = redis_time_ms(self._channel)
+        self._clock_offset_ms = now_ms - time.monotonic() * 1000
+        me = Member(self._instance, os.getpid(), socket.gethostname(), now_ms, self._port)
+        self._channel.call(beat(self._kind, self._instance, msgspec.json.encode(me)))
+        known = members(self._channel, self._kind)
+        forgotten = [m.instance for m in known if now_ms - m.seen_ms > MEMBER_FORGET_MS]
+        if forgotten:
+            self._channel.execute("HDEL", keys.workers(self._kind), *forgotten)
+        return [m for m in known if now_ms - m.seen_ms <= MEMBER_TIMEOUT_MS]
+
+    def stop(self) -> None:
+        """Say that this process has ended."""
+        self._channel.execute("HDEL", keys.workers(self._kind), self._instance)

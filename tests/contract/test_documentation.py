@@ -1,0 +1,170 @@
+"""The OpenAPI document says the truth. That no answer contradicts it is checked in all contract
+tests, see conftest.py; here every call is made and the document itself is looked at."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from protocol.units import (
+    BOOK_DEPTH_MAX,
+    CLIENT_ORDER_ID_LENGTH_MAX,
+    PRICE_MAX,
+    PRICE_WINDOW_MAX,
+    QUANTITY_MAX,
+    SYMBOL_LENGTH_MAX,
+)
+from runtime.http.problems import CODES
+from tests.support.documentation import PROBLEM, Documentation
+from tests.support.running import BrokerClient, RunningExchange, bearer, order_body
+
+LATE = {("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)}
+"""Answers when the matcher takes its time, which it does not in these tests."""
+AWAY = {("get_health", 503), ("get_readiness", 503)}
+RESET = {("reset_exchange", 200)}  # It would empty the exchange under the other tests.
+
+
+def test_every_success_is_as_documented(
+    exchange: RunningExchange,
+    documentation: Documentation,
+    alice: BrokerClient,
+    bob: BrokerClient,
+    symbol: str,
+) -> None:
+    admin = bearer(exchange.addresses["admin_key"])
+    order = order_body(price=1000, symbol=symbol, client_order_id="one", quantity=10)
+    ids = [alice.http.post("/orders", json=order).json()["order_id"] for _ in range(2)]
+    assert ids[0] == ids[1]
+    bob.ask(symbol, None, 4)
+    by_client_id = f"/orders/by-client-id/{symbol}/one"
+    alice.http.patch(f"/orders/{ids[0]}", json={"quantity": 8}, headers={"if-match": '"2"'})
+    for path in (
+        f"/orders/{ids[0]}",
+        by_client_id,
+        f"/stocks/{symbol}/book?depth=3",
+        f"/stocks/{symbol}/price?trades=2",
+        *("/balance", "/health", "/health/ready", "/health/live", "/metrics"),
+    ):
+        assert alice.http.get(path).status_code == 200
+    assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
+    assert alice.http.post(f"{by_client_id}/cancel").status_code == 204
+    assert alice.cancel(ids[0]).status_code == 204
+    webhook = {"name": "w", "webhook_url": "http://127.0.0.1:9/"}
+    registered = alice.http.post("/register", json=webhook, headers=admin).json()
+    keys = f"/admin/brokers/{registered['broker_id']}/api-key"
+    assert alice.http.post(keys, headers=admin).status_code == 201
+    assert alice.http.delete(keys, headers=admin).status_code == 204
+
+    documented = {
+        (name, int(status))
+        for name, call in documentation.operations().items()
+        for status, response in call["responses"].items()
+        if PROBLEM not in response.get("content", {})
+    }
+    seen = {(name, status) for name, status, code in documentation.seen if code is None}
+    assert documented - seen == LATE | AWAY | RESET
+
+
+def test_what_the_document_does_not_say_is_found(documentation: Documentation) -> None:
+    headers = {"content-type": "application/json", "x-request-id": "r"}
+    good = b'{"broker_id":"6f9d3c0a-41f5-4d0c-9a37-2f0e6a1b7c11","broker_name":"b","balance":0}'
+    documentation.check("GET", "/balance", 200, headers, good)
+    for status, body in [
+        (200, b'{"balance":0}'),
+        (200, good[:-1] + b',"more":1}'),
+        (200, good.replace(b"6f9d3c0a", b"x")),
+        (201, good),
+        (404, good),
+    ]:
+        with pytest.raises(AssertionError):
+            documentation.check("GET", "/balance", status, headers, body)
+    for more in ({"etag": '"1"'}, {"content-type": "text/plain"}):
+        with pytest.raises(AssertionError):
+            documentation.check("GET", "/balance", 200, headers | more, good)
+
+
+def test_every_example_is_as_its_schema_says(documentation: Documentation) -> None:
+    for name, call in documentation.operations().items():
+        parts = list(call["responses"].values())
+        if "requestBody" in call:
+            parts.append(call["requestBody"])
+        for part in parts:
+            for media in part.get("content", {}).values():
+                examples = [e["value"] for e in media.get("examples", {}).values()]
+                examples += [media["example"]] if "example" in media else []
+                assert examples, f"{name} has no example"
+                for example in examples:
+                    documentation.validate(media["schema"], example, f"{name}: {example}")
+        for parameter in call.get("parameters", []):
+            if "example" in parameter:
+                documentation.validate(parameter["schema"], parameter["example"], name)
+
+
+def test_every_problem_has_its_status_title_and_detail(documentation: Documentation) -> None:
+    codes = set()
+    for name, call in documentation.operations().items():
+        for status, response in call["responses"].items():
+            for code, example in (
+                response.get("content", {}).get(PROBLEM, {}).get("examples", {}).items()
+            ):
+                problem = example["value"]
+                expected = (code, *CODES[code])
+                assert (problem["code"], problem["status"], problem["title"]) == expected, name
+                assert (str(problem["status"]), bool(problem["detail"])) == (status, True), name
+                codes.add(code)
+    elsewhere = {"not_found", "method_not_allowed"}  # No call answers them: none was found.
+    assert codes == set(CODES) - elsewhere
+    assert elsewhere <= set(documentation.document["info"]["description"].split("`"))
+
+
+def test_no_body_may_have_more_than_its_schema_says(documentation: Documentation) -> None:
+    for name, schema in documentation.document["components"]["schemas"].items():
+        if schema.get("type") == "object":
+            assert schema["additionalProperties"] is False, name
+
+
+def test_the_bounds_are_those_of_the_units(documentation: Documentation) -> None:
+    document = documentation.document
+    order = document["components"]["schemas"]["OrderBody"]["properties"]
+    price, quantity = order["price"]["anyOf"][0], order["quantity"]
+    assert (price["minimum"], price["maximum"]) == (1, PRICE_MAX)
+    assert (quantity["minimum"], quantity["maximum"]) == (1, QUANTITY_MAX)
+    assert order["symbol"]["pattern"] == f"^[A-Z0-9.]{{1,{SYMBOL_LENGTH_MAX}}}$"
+    own = order["client_order_id"]["anyOf"][0]["pattern"]
+    assert own == f"^[A-Za-z0-9._:-]{{1,{CLIENT_ORDER_ID_LENGTH_MAX}}}$"
+    most = {
+        parameter["name"]: parameter["schema"]["maximum"]
+        for path in ("/stocks/{symbol}/book", "/stocks/{symbol}/price")
+        for parameter in document["paths"][path]["get"]["parameters"]
+        if parameter["in"] == "query"
+    }
+    assert most == {"depth": BOOK_DEPTH_MAX, "trades": PRICE_WINDOW_MAX}
+    assert "(?!" not in json.dumps(document)
+
+
+def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
+    documentation: Documentation,
+) -> None:
+    calls = documentation.operations()
+    assert list(calls) == [
+        *("register_broker", "place_order", "get_order", "amend_order", "cancel_order"),
+        *("get_order_by_client_id", "cancel_order_by_client_id"),
+        *("get_book", "get_price", "get_balance"),
+        *("issue_api_key", "revoke_api_keys"),
+        *("get_health", "get_readiness", "get_liveness", "get_metrics"),
+        *("get_trade_count", "reset_exchange"),
+    ]
+    tags = [tag["name"] for tag in documentation.document["tags"]]
+    assert list(dict.fromkeys(tag for call in calls.values() for tag in call["tags"])) == tags
+    assert all(tag["description"] for tag in documentation.document["tags"])
+
+
+def test_each_call_names_the_key_that_it_needs(
+    exchange: RunningExchange, documentation: Documentation
+) -> None:
+    for path, item in documentation.document["paths"].items():
+        for method, call in item.items():
+            body: Any = {"json": {"name": "x"}} if path == "/register" else {}
+            answer = httpx.request(method, exchange.url + path, trust_env=False, **body)
+            assert (answer.status_code == 401) == ("security" in call), f"{method} {path}"

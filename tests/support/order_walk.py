@@ -1,0 +1,188 @@
+"""The example of docs/explanation/architecture.md: one order on its way through the real code.
+
+``python -m tests.support.order_walk`` prints the blocks as the page must show them.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from ingress.intake import accepted, parse_order
+from matcher.changes import Changes
+from matcher.engine import Engine
+from matcher.market import Market
+from notifier.messages import messages_of
+from persister.rows import BALANCE_COLUMNS, TRADE_COLUMNS, Rows, StoredBatch
+from protocol import books, codec, ids, keys
+from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch, chain_hash
+from protocol.commits import Commit
+from protocol.events import Event
+from protocol.units import format_time
+
+SELLER = "0b2f64a4-7b1c-4c5d-9a3e-5f0a6c1d2e01"
+BUYER = "c7d1e9f2-3a4b-4d6c-8e5f-1a2b3c4d5e02"
+SYMBOL, INSTRUMENT, PARTITION = "PETR4", 1, 3
+ASKED_MS = 1_795_438_800_000  # 2026-11-23T13:00:00Z, a Monday in the session.
+BID_MS = ASKED_MS + 250
+
+ASK_BODY = """\
+{"document_number": "11122233344", "side": "ask", "order_type": "limit", "symbol": "PETR4",
+ "price": 1000, "quantity": 1000, "valid_until": "2030-01-01T00:00:00Z"}"""
+BID_BODY = """\
+{"document_number": "55566677788", "side": "bid", "order_type": "limit", "symbol": "PETR4",
+ "price": 1050, "quantity": 400, "valid_until": "2030-01-01T00:00:00Z"}"""
+
+
+def blocks() -> dict[str, str]:
+    """The code blocks of the page, by the language and the name of their step."""
+    _, ask = parse_order(ASK_BODY.encode(), SELLER)
+    symbol, bid = parse_order(BID_BODY.encode(), BUYER)
+    payload = codec.encode(bid)
+    order_id = ids.encode(BID_MS, INSTRUMENT, 2)
+
+    engine = Engine()
+    market = engine.market(symbol, INSTRUMENT)
+    first, _ = _apply(engine, market, 1, ASKED_MS, codec.encode(ask), (0, GENESIS_HASH))
+    commit, events = _apply(engine, market, 2, BID_MS, payload, (first.number, first.hash))
+    batch = codec.decode_batch(commit.payload)
+    rows = Rows()
+    rows.add(StoredBatch(batch, CommittedBatch(commit.number, commit.hash, commit.payload)))
+    message = messages_of(batch)[0]
+    field = keys.order_field(INSTRUMENT, 2)
+    return {
+        "json body": BID_BODY,
+        "text command": _shown(bid),
+        "text bytes": f"{_array(payload)}\n{len(payload)} bytes: {_hex(payload)}",
+        "text log": _table(
+            ("stream", keys.orders(PARTITION, symbol)),
+            ("entry id", "2-0"),
+            ("field t", f"{BID_MS}"),
+            ("field c", f"the {len(payload)} bytes of step 3"),
+            ("bell", f"{keys.bell(PARTITION)}  s={symbol}"),
+        ),
+        "json answer": _json(accepted(symbol, bid, order_id, BID_MS)),
+        "text events": "\n".join(_shown(event) for event in events),
+        "text record": _shown(codec.decode_order(commit.closed_orders[field])),
+        "text commit": _table(
+            *_changes(commit),
+        ),
+        "text batch": _array(commit.payload),
+        "text rows": "\n\n".join(
+            f"{table}\n{_row(columns, row)}"
+            for table, columns, row in (
+                ("orders", rows.orders[order_id]._fields, rows.orders[order_id]),
+                ("trades", TRADE_COLUMNS, rows.trades[0]),
+                ("balances", BALANCE_COLUMNS, rows.balances[PARTITION, BUYER]),
+            )
+        ),
+        "json book": _json(books.render(symbol, commit.snapshots[symbol], 5)),
+        "json webhook": _json(message.body),
+    }
+
+
+def _apply(
+    engine: Engine,
+    market: Market,
+    sequence: int,
+    time_ms: int,
+    payload: bytes,
+    last: tuple[int, str],
+) -> tuple[Commit, list[Event]]:
+    """A batch of one entry, as the matcher makes it."""
+    events = engine.apply(market, sequence, time_ms, codec.decode_command(payload))
+    changes = Changes(PARTITION, engine)
+    entry = BatchEntry(market.symbol, INSTRUMENT, sequence, time_ms, payload, events)
+    changes.add(market, entry)
+    return _sorted(changes.take(*last), last[1]), events
+
+
+def _sorted(commit: Commit, last_hash: str) -> Commit:
+    """The same commit with its balances in one order. The matcher takes them from a set, whose
+    order is another in every process."""
+    balances = dict(sorted(commit.balances.items()))
+    batch = msgspec.structs.replace(codec.decode_batch(commit.payload), balances=balances)
+    payload = codec.encode(batch)
+    return replace(commit, balances=balances, payload=payload, hash=chain_hash(last_hash, payload))
+
+
+def _changes(commit: Commit) -> Iterator[tuple[str, str]]:
+    """What the Function ``commit`` writes, as commands of Redis."""
+    for field, record in commit.closed_orders.items():
+        yield f"SET {keys.closed_order(PARTITION, field)}", f"the record, {len(record)} bytes"
+    for field, record in commit.open_orders.items():
+        yield f"HSET {keys.open_orders(PARTITION)}", f"{field} → the record, {len(record)} bytes"
+    for field, fills in commit.fills.items():
+        for fill in fills:
+            yield f"RPUSH {keys.fills(PARTITION, field)}", _array(fill)
+    for symbol, position in commit.positions.items():
+        yield f"HSET {keys.positions(PARTITION)}", f"{symbol} → {position}"
+    for symbol, snapshot in commit.snapshots.items():
+        yield f"HSET {keys.books(PARTITION)}", f"{symbol} → {snapshot.decode()}"
+    for symbol, prices in commit.prices.items():
+        yield f"RPUSH {keys.prices(PARTITION, symbol)}", " ".join(map(str, prices))
+    for broker, cash in commit.balances.items():
+        yield f"HSET {keys.balances(PARTITION)}", f"{broker[:8]}… → {cash}"
+    short = f"{commit.hash[:8]}…"
+    yield f"XADD {keys.events(PARTITION)} {commit.number}-0", f"h={short}  b=the batch"
+    yield f"HSET {keys.batch(PARTITION)}", f"number → {commit.number}, hash → {short}"
+
+
+def _shown(struct: Any) -> str:
+    return _wrapped(re.sub(r"<(\w+\.\w+): '\w*'>", r"\1", repr(struct)))
+
+
+def _array(payload: bytes) -> str:
+    """msgpack as a list, with the bytes inside it left out."""
+    return _wrapped(_short(msgspec.msgpack.decode(payload)))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return json.dumps(value)
+
+
+def _hex(payload: bytes) -> str:
+    return f"{payload[:12].hex(' ')} …"
+
+
+def _json(body: bytes) -> str:
+    return _wrapped(json.dumps(json.loads(body)))
+
+
+def _wrapped(text: str) -> str:
+    """Lines of at most 96 characters, broken after a comma."""
+    lines = [""]
+    for part in text.split(", "):
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        if len(joined) < 96:
+            lines[-1] = joined
+        else:
+            lines[-1] += ","
+            lines.append(f"  {part}")
+    return "\n".join(lines)
+
+
+def _table(*rows: tuple[str, str]) -> str:
+    width = max(len(left) for left, _ in rows)
+    return "\n".join(f"{left:{width}}  {right}" for left, right in rows)
+
+
+def _row(columns: tuple[str, ...], row: tuple[Any, ...]) -> str:
+    return _table(
+        *[(f"  {name}", str(value) or "''") for name, value in zip(columns, row, strict=True)]
+    )
+
+
+if __name__ == "__main__":
+    assert format_time(ASKED_MS).startswith("2026-11-23T13:00:00")
+    for name, text in blocks().items():
+        language, _, step = name.partition(" ")
+        sys.stdout.write(f"{step}\n```{language}\n{text}\n```\n\n")

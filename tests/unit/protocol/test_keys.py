@@ -1,0 +1,35 @@
+"""Every key of Redis: in the table of its module, and with the hash tag of its partition."""
+
+import inspect
+import re
+
+import pytest
+
+from protocol import keys
+
+
+def test_every_key_is_in_the_table_of_its_module() -> None:
+    assert keys.__doc__ is not None
+    made = [keys.GENESIS, keys.RESTORING, keys.REGISTRY, keys.INSTRUMENTS, keys.LISTED]
+    for name, function in inspect.getmembers(keys, inspect.isfunction):
+        if name in ("order_field", "client_field"):
+            continue
+        names = list(inspect.signature(function).parameters)
+        values = {"partition": 7, "kind": "KIND", "symbol": "SYMBOL", "field": "N:S"}
+        made.append(function(*[values.get(p, "ID") for p in names]))
+    shapes = {key.replace("{p07}", "{pNN}") for key in made}
+    table = set(re.findall(r"^(\{\S+)", keys.__doc__, re.MULTILINE))
+    assert shapes == table
+
+
+@pytest.mark.parametrize("partition", [0, 7, 99])
+def test_all_keys_of_a_partition_share_its_hash_tag(partition: int) -> None:
+    tag = f"{{p{partition:02d}}}:"
+    for key in (
+        keys.heads(partition),
+        keys.orders(partition, "X"),
+        keys.lease(partition, "matcher"),
+        keys.closed_order(partition, "1:1"),
+        keys.events(partition),
+    ):
+        assert key.startswith(tag)
