@@ -30,6 +30,7 @@ class Calls:
         self._port = port
         self._what = what
         self._tries_max = tries_max
+        self._connecting = asyncio.Lock()
 
     async def make(self, requests: Sequence[bytes], look: Look | None = None) -> list[Answer]:
         """The answers in the order of the requests. Raises what ``look`` raises,
@@ -81,7 +82,8 @@ class Calls:
 
     async def _connect(self) -> Connection:
         try:
-            return await connect(self._host, self._port, _answered, _failed)
+            async with self._connecting:  # A small server lets only a few knock at a time.
+                return await connect(self._host, self._port, _answered, _failed)
         except OSError as error:
             raise Unreachable(
                 f"no connection to {self._host}:{self._port} for {self._what}: {error}"

@@ -72,15 +72,17 @@ class Driver:
         """Send everything planned; ``opens_at`` is on ``time.time``'s clock. Raises
         :class:`~simulator.errors.Unreachable` when there is no connection at the beginning;
         what goes wrong later is counted in ``samples``."""
-        await self._pool.open()
-        self._opened_wall = opens_at
-        self._opened = time.perf_counter() + (opens_at - time.time())
-        await self._send_all()
-        for cancels in self._held.values():
-            self.samples.unsent += len(cancels)
-        self._held.clear()
-        await self._drain()
-        self._pool.close()
+        try:
+            await self._pool.open()
+            self._opened_wall = opens_at
+            self._opened = time.perf_counter() + (opens_at - time.time())
+            await self._send_all()
+            for cancels in self._held.values():
+                self.samples.unsent += len(cancels)
+            self._held.clear()
+            await self._drain()
+        finally:
+            await self._pool.close()
 
     async def _send_all(self) -> None:
         planned = self._flow.planned

@@ -30,10 +30,12 @@ class ConnectionPool:
         self._port = port
         self._answered = answered
         self._failed = failed
+        self._all: set[Connection] = set()
         self._free: list[Connection] = []
         self._count = 0
         self._waiting: deque[tuple[Any, bytes]] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def open(self) -> None:
         """Make the first connections. Raises :class:`~simulator.errors.Unreachable`."""
@@ -44,9 +46,13 @@ class ConnectionPool:
         except OSError as error:
             raise Unreachable(f"no connection to {self._host}:{self._port}: {error}") from error
 
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-        for connection in self._free:
+    async def close(self) -> None:
+        """End all connections; what is still in flight is not answered any more."""
+        self._closed = True
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for connection in tuple(self._all):
             connection.close()
 
     def send(self, context: Any, request: bytes) -> None:
@@ -57,6 +63,7 @@ class ConnectionPool:
                 connection.context = context
                 connection.send(request)
                 return
+            self._all.discard(connection)
             self._count -= 1
         self._waiting.append((context, request))
         if self._count < CONNECTIONS_MAX:
@@ -98,6 +105,10 @@ class ConnectionPool:
             self._free.append(connection)
 
     def _done(self, connection: Connection, status: int, body: bytes) -> None:
+        if not connection.connected:
+            self._all.discard(connection)
+        if self._closed:
+            return
         self._answered(connection.context, status, body)
         if connection.usable:
             self._next(connection)
@@ -108,4 +119,6 @@ class ConnectionPool:
         self._failed(error)
 
     async def _connect(self) -> Connection:
-        return await connect(self._host, self._port, self._done, self._done_failed)
+        connection = await connect(self._host, self._port, self._done, self._done_failed)
+        self._all.add(connection)
+        return connection

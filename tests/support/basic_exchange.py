@@ -25,6 +25,16 @@ class Refused(Exception):
         self.status = status
 
 
+class ManyConnections(ThreadingHTTPServer):
+    """A thread for each of many connections that come at once, and may end at any time."""
+
+    request_queue_size = 256  # Five is the default; the others would have to try again.
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that ends in the middle of a call is no news."""
+
+
 @dataclass
 class Order:
     id: str
@@ -74,9 +84,7 @@ class BasicExchange:
         self._orders: dict[str, Order] = {}
         self._balances: dict[str, int] = {}
         self._trades = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self._server = ManyConnections(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -233,6 +241,7 @@ def _content(body: bytes, fields: set[str]) -> dict[str, Any]:
 def _handler(exchange: BasicExchange) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # Head and body go out together.
 
         def do_GET(self) -> None:
             self._serve("GET")

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from rich.console import Console
@@ -21,7 +22,7 @@ from simulator.load.requests import Participants
 from simulator.load.waiting import GaveUp, Waiting
 from simulator.simulate import simulate
 from simulator.target import Target
-from tests.support.basic_exchange import BasicExchange
+from tests.support.basic_exchange import BasicExchange, ManyConnections
 
 PROBLEM = b'{"code": "symbol_unknown", "detail": "This symbol is not listed."}'
 SECONDS_MAX = 20  # The old code waited 300.
@@ -47,15 +48,14 @@ def serving(
                 self.wfile.write(body)
             elif raw is not None:
                 self.wfile.write(raw)
+                self.close_connection = True
             else:
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server = ManyConnections(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -127,7 +127,9 @@ def test_a_server_that_closes_after_each_answer_is_called_over_new_connections()
 def test_the_command_fails_with_what_the_exchange_answered() -> None:
     with BasicExchange() as exchange:
         exchange.refuse = (422, "no orders today")
-        with pytest.raises(SimulationFailed, match=r"before the opening: 422 .*no orders today"):
+        with pytest.raises(
+            SimulationFailed, match=r"before the opening: 422 (?s:.*)no orders today"
+        ):
             simulate(
                 Console(quiet=True),
                 Target(exchange.url, exchange.admin_key),
@@ -151,7 +153,10 @@ def test_what_a_callback_raises_reaches_the_one_who_waits() -> None:
         with serving(200, b"{}") as port:
             pool = ConnectionPool("127.0.0.1", port, answered, failed.fail)
             pool.send("context", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-            await failed.wait(SECONDS_MAX, "the failure")
+            try:
+                await failed.wait(SECONDS_MAX, "the failure")
+            finally:
+                await pool.close()
 
     with pytest.raises(KeyError, match="a defect of the driver"):
         asyncio.run(wait())
@@ -165,7 +170,7 @@ def test_a_run_ends_with_what_a_callback_raised(monkeypatch: pytest.MonkeyPatch)
         driver = Driver("127.0.0.1", port, *small())
         monkeypatch.setattr(driver, "_finish", defect)
         async with asyncio.timeout(SECONDS_MAX):
-            await driver.run(asyncio.get_running_loop().time())
+            await driver.run(time.time())
 
     with serving(201, b'{"order_id":"1"}') as port, pytest.raises(KeyError, match="a defect"):
         asyncio.run(run(port))
