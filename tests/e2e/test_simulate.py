@@ -141,6 +141,7 @@ def test_a_report_without_plotly_is_refused_before_any_load(
 
 def test_a_simulation_whose_opening_is_refused_fails_with_the_answer() -> None:
     wanted = r"before the opening: 422 (?s:.*)no orders today"
-    with BasicExchange() as exchange, pytest.raises(SimulationFailed, match=wanted):
+    with BasicExchange() as exchange:
         exchange.refuse = (422, "no orders today")
-        small_simulation(Console(quiet=True), exchange)
+        with pytest.raises(SimulationFailed, match=wanted):
+            small_simulation(Console(quiet=True), exchange)
