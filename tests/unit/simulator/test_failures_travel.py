@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from rich.console import Console
 
 from simulator.errors import SimulationFailed, Unreachable
 from simulator.load.connection import BROKEN, connect
@@ -20,9 +19,7 @@ from simulator.load.pool import ConnectionPool
 from simulator.load.probe import TradeProbe
 from simulator.load.requests import Participants
 from simulator.load.waiting import GaveUp, Waiting
-from simulator.simulate import simulate
-from simulator.target import Target
-from tests.support.basic_exchange import BasicExchange, ManyConnections
+from tests.support.basic_exchange import ManyConnections
 
 PROBLEM = b'{"code": "symbol_unknown", "detail": "This symbol is not listed."}'
 SECONDS_MAX = 20  # The old code waited 300.
@@ -122,25 +119,6 @@ def test_an_opening_without_a_server_says_so() -> None:
 def test_a_server_that_closes_after_each_answer_is_called_over_new_connections() -> None:
     with serving(201, b'{ "id": 17 }', protocol="HTTP/1.0") as port:
         assert {order_id for _, order_id in open_market(port).order_ids} == {"17"}
-
-
-def test_the_command_fails_with_what_the_exchange_answered() -> None:
-    with BasicExchange() as exchange:
-        exchange.refuse = (422, "no orders today")
-        with pytest.raises(
-            SimulationFailed, match=r"before the opening: 422 (?s:.*)no orders today"
-        ):
-            simulate(
-                Console(quiet=True),
-                Target(exchange.url, exchange.admin_key),
-                scale=1,
-                duration=1,
-                seed=1,
-                processes=2,
-                report_dir=None,
-                find_capacity=False,
-                webhooks=False,
-            )
 
 
 def test_what_a_callback_raises_reaches_the_one_who_waits() -> None:
