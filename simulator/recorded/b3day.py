@@ -1,11 +1,12 @@
 """Replaying a B3 order file: the input of the exchange's own matching engine."""
 
 import csv
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from simulator.errors import SimulationFailed
+from simulator.recorded.files import open_text
 from simulator.recorded.venue import Venue
 
 CENTS = 100
@@ -37,24 +38,31 @@ class Result:
 
 
 def read_events(path: Path) -> dict[str, list[Event]]:
-    """Events by instrument, in the order of the matching engine."""
+    """Events by instrument, in the order of the matching engine. Raises
+    :class:`SimulationFailed` when the file is not of this format."""
     events: dict[str, list[Event]] = {}
-    with gzip.open(path, "rt", newline="") as file:
-        for row in csv.DictReader(file):
-            event = Event(
-                int(row["SecondaryOrderID"]),
-                row["ExecutionType"],
-                row["SequentialOrderNumber"].removesuffix(".0"),
-                "bid" if row["OrderSide"] == "Buy" else "ask",
-                round(float(row["OrderPrice"]) * CENTS),
-                int(float(row["TotalQuantity"])),
-                int(float(row["TradedQuantity"])),
-                row["AgressorIndicator"] == PASSIVE,
-            )
-            events.setdefault(row["InstrumentSymbol"], []).append(event)
+    try:
+        with open_text(path) as file:
+            for row in csv.DictReader(file):
+                events.setdefault(row["InstrumentSymbol"], []).append(_event(row))
+    except (KeyError, ValueError) as error:
+        raise SimulationFailed(f"{path} is not a B3 order file: {error!r}") from error
     for ordered in events.values():
         ordered.sort(key=lambda event: event.number)
     return events
+
+
+def _event(row: dict[str, str]) -> Event:
+    return Event(
+        int(row["SecondaryOrderID"]),
+        row["ExecutionType"],
+        row["SequentialOrderNumber"].removesuffix(".0"),
+        "bid" if row["OrderSide"] == "Buy" else "ask",
+        round(float(row["OrderPrice"]) * CENTS),
+        int(float(row["TotalQuantity"])),
+        int(float(row["TradedQuantity"])),
+        row["AgressorIndicator"] == PASSIVE,
+    )
 
 
 class Replay:

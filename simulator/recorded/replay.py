@@ -11,7 +11,8 @@ from rich.table import Table
 
 from simulator.errors import SimulationFailed
 from simulator.recorded import b3day
-from simulator.recorded import lobster as nasdaq
+from simulator.recorded import lobster as lobster_replay
+from simulator.recorded.lobster_files import read_recording
 from simulator.recorded.venue import Venue
 
 OpenVenue = Callable[[str], Venue]
@@ -45,19 +46,22 @@ def replay_recording(
 def _replay_lobster(
     console: Console, paths: tuple[Path, Path], open_venue: OpenVenue, limit: int
 ) -> dict[str, Any]:
-    symbol = "AAPL"
-    venue = open_venue(symbol)
-    recorded = list(nasdaq.read_messages(paths[0]))
-    chosen = recorded[:limit] if limit else recorded
-    replay = nasdaq.Replay(venue, nasdaq.read_books(paths[1]))
+    recording = read_recording(*paths)
+    venue = open_venue(recording.symbol)
+    replay = lobster_replay.Replay(venue, recording)
     began = time.perf_counter()
-    replay.seed(chosen[0])
-    for message in track(chosen, symbol, console=console, transient=True):
+    replay.seed()
+    chosen = recording.messages[:limit] if limit else recording.messages
+    for message in track(chosen, recording.symbol, console=console, transient=True):
         replay.apply(message)
     venue.settle()
     result = replay.result
-    row = _row(symbol, result.messages, result.hit_first, result.executions, began)
-    return row | {"books": f"{result.books_equal} of {result.books}", "unseen": 0}
+    row = _row(recording.symbol, result.messages, result.hit_first, result.judged, began)
+    return row | {
+        "books": result.books,
+        "books_equal": result.books_equal,
+        "unjudged": result.unjudged,
+    }
 
 
 def _replay_b3(path: Path, open_venue: OpenVenue, limit: int) -> list[dict[str, Any]]:
@@ -71,7 +75,7 @@ def _replay_b3(path: Path, open_venue: OpenVenue, limit: int) -> list[dict[str, 
         result = b3day.Replay(open_venue(symbol)).run(chosen)
         rows.append(
             _row(symbol, result.events, result.hit_first, result.judged, began)
-            | {"books": "", "unseen": result.unseen}
+            | {"books": 0, "books_equal": 0, "unjudged": result.unseen}
         )
     return rows
 
@@ -89,7 +93,7 @@ def _row(symbol: str, events: int, hit: int, judged: int, began: float) -> dict[
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="real executions, and ours", title_justify="left")
     table.add_column("")
-    for name in ("events", "agreeing executions", "share", "books equal", "unseen", "events/s"):
+    for name in ("events", "agreeing executions", "share", "unjudged", "books equal", "events/s"):
         table.add_column(name, justify="right")
     for row in rows:
         judged = row["judged"]
@@ -99,8 +103,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             f"{row['events']:,}",
             f"{row['hit_first']:,} of {judged:,}",
             share,
-            row["books"],
-            str(row["unseen"]),
+            f"{row['unjudged']:,}",
+            f"{row['books_equal']:,} of {row['books']:,}" if row["books"] else "-",
             f"{row['per_second']:,}",
         )
     return table
