@@ -1,5 +1,6 @@
 """A broker's view of an exchange: the calls of the HTTP contract, one at a time."""
 
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -68,6 +69,13 @@ class Broker:
 
     def _get(self, path: str) -> dict[str, Any]:
         return _call(self._client, "GET", path, self.api_key)
+
+
+def require_answer(target: Target) -> None:
+    """Raises :class:`~simulator.errors.Unreachable` when nobody answers at the target; what is
+    answered does not matter."""
+    with connect(target) as client, suppress(CallFailed):
+        _call(client, "GET", "/health/live", "")
 
 
 def trade_count(client: httpx.Client, admin_key: str) -> int:

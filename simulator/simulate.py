@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from simulator.broker import require_answer
 from simulator.errors import SimulationFailed
 from simulator.load import ceiling
 from simulator.load.capacity import search_capacity, sustained
@@ -41,6 +42,7 @@ def simulate(
     _require_plain_http(target)
     if report_dir is not None:
         require_plotly()
+    require_answer(target)
     own = ceiling.measure()
     plan = Plan(scale, duration, seed, processes)
     if find_capacity:
