@@ -1,6 +1,8 @@
 """docker-compose.yml and its neighbours, as far as they can be held true without an engine."""
 
 import re
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +79,24 @@ def test_the_gateway_passes_to_services_that_exist(compose: dict[str, Any]) -> N
     assert named == {"ingress", "readapi"} <= set(compose["services"])
 
 
-def test_no_registry_host_is_named_in_the_pins() -> None:
-    for name in ("constraints.txt", "constraints-dev.txt"):
-        text = (ROOT / name).read_text()
-        assert "://" not in text
-        assert "--hash=sha256:" in text
+def test_the_image_is_built_from_the_pins_of_the_core_alone() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert set(re.findall(r"constraints[\w-]*\.txt", text)) == {"constraints-production.txt"}
+    assert re.search(r"pip install .*--require-hashes -r /src/constraints-production\.txt", text)
+    assert "--no-deps" in re.findall(r"pip install .* /src$", text, re.MULTILINE)[0]
+
+
+def test_nothing_that_the_image_is_built_from_is_kept_out_of_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = {
+        name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
+    needed |= {
+        "pyproject.toml",
+        "constraints-production.txt",
+        project["project"]["readme"],
+        "LICENSE",
+    }
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {name for name in needed for pattern in ignored if fnmatch(name, pattern)} == set()
+    assert {".git", ".venv", ".data", "tests"} <= set(ignored)
