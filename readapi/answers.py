@@ -81,6 +81,24 @@ def price_answer(symbol: str, prices: list[bytes]) -> bytes:
     ).encode()
 
 
+def book_answer(symbol: str, stored: bytes, depth: int) -> bytes:
+    """The JSON body of ``GET /stocks/{symbol}/book`` for a stored snapshot."""
+    sequence, bids, asks = stored.decode().split("|")
+    return (
+        f'{{"symbol":"{symbol}","depth":{depth},"bids":[{_levels(bids, depth)}],'
+        f'"asks":[{_levels(asks, depth)}],"sequence":{sequence}}}'
+    ).encode()
+
+
+def _levels(text: str, depth: int) -> str:
+    levels = []
+    for part in text.split(";", depth)[:depth]:
+        if part:
+            price, quantity, count = part.split(",")
+            levels.append(f'{{"price":{price},"total_quantity":{quantity},"order_count":{count}}}')
+    return ",".join(levels)
+
+
 def balance_answer(broker: Broker, cash: Iterable[bytes | None]) -> bytes:
     """The body of ``GET /balance``; one amount per partition, absent where the broker never
     traded."""

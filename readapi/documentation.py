@@ -9,6 +9,7 @@ from readapi.answers import (
     BookAnswer,
     PriceAnswer,
     balance_answer,
+    book_answer,
     check_symbol,
     integer_parameter,
     price_answer,
@@ -57,7 +58,7 @@ BOOK = Operation(
         200: Success(
             "The levels of both sides, best price first.",
             BookAnswer,
-            books.render(samples.SYMBOL, _SNAPSHOT, DEPTH_DEFAULT),
+            book_answer(samples.SYMBOL, _SNAPSHOT, DEPTH_DEFAULT),
         )
     },
     problems=(

@@ -8,6 +8,7 @@ from protocol.registry import Instrument
 from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
 from readapi.answers import (
     balance_answer,
+    book_answer,
     check_symbol,
     integer_parameter,
     price_answer,
@@ -77,7 +78,7 @@ class ReadRoutes:
         prepared = self._prepared.get((symbol, depth))
         if prepared is not None and prepared[0] == stored:
             return prepared[1]
-        body = books.render(symbol, stored, depth)
+        body = book_answer(symbol, stored, depth)
         if len(self._prepared) >= PREPARED_MAX:
             self._prepared.clear()
         self._prepared[symbol, depth] = (stored, body)

@@ -70,6 +70,13 @@ class Broker:
         return _call(self._client, "GET", path, self.api_key)
 
 
+def trade_count(client: httpx.Client, admin_key: str) -> int:
+    """How many trades the exchange has counted. A call that an exchange need not have."""
+    answer = _call(client, "GET", "/debug/trade-count", admin_key)
+    count: int = _field(answer, "GET /debug/trade-count", "count", "trade_count")
+    return count
+
+
 def connect(target: Target) -> httpx.Client:
     """A client for all brokers of a run; it opens connections as they are needed."""
     return httpx.Client(base_url=target.url, timeout=TIMEOUT_SECONDS, trust_env=False)

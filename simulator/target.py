@@ -27,3 +27,8 @@ class Target:
         """The port of the URL, or the usual one of its scheme."""
         parts = urlsplit(self.url)
         return parts.port or PORTS.get(parts.scheme, 80)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a request's ``Host`` header spells them."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]

@@ -9,11 +9,14 @@ from typing import cast
 
 import uvloop
 
+from simulator.errors import SimulationFailed
 from simulator.load.driver import Driver
-from simulator.load.flow import ORDER, Participants, generate
+from simulator.load.flow import ORDER, generate
 from simulator.load.market import MarketLoad
+from simulator.load.requests import Participants
 
 SECONDS = 1.0
+START_SECONDS_MAX = 60.0
 OVERLOAD = 10_000  # Percent of B3: 70,000 orders a second.
 _ANSWER = (
     b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 52\r\n\r\n"
@@ -30,19 +33,30 @@ class Ceiling:
 
 
 def measure() -> Ceiling:
-    """Drive a bare server on this machine with orders as the simulation sends them."""
+    """Drive a bare server on this machine with orders as the simulation sends them. Raises
+    :class:`~simulator.errors.SimulationFailed` when the bare server does not start."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=_serve, args=(theirs,), daemon=True)
     server.start()
     theirs.close()
     try:
-        port = cast(int, ours.recv())
+        port = _port(ours)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_hammer(port))
     finally:
         server.terminate()
         server.join()
+
+
+def _port(pipe: Pipe) -> int:
+    """The port of the bare server once it listens."""
+    if not pipe.poll(START_SECONDS_MAX):
+        raise SimulationFailed(f"waited {START_SECONDS_MAX:g} s in vain for the bare server")
+    try:
+        return cast(int, pipe.recv())
+    except EOFError as error:
+        raise SimulationFailed("the bare server ended before it listened") from error
 
 
 async def _hammer(port: int) -> Ceiling:

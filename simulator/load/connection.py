@@ -6,39 +6,62 @@ from typing import Any, cast
 
 from httptools import HttpParserError, HttpResponseParser
 
-Done = Callable[["Connection", int, bytes], None]
-
 BROKEN = 0  # Stands for a status when the connection ended without an answer.
+SHOWN_MAX = 80  # Bytes of an answer that is no HTTP which are quoted.
+
+Done = Callable[["Connection", int, bytes], None]
+"""Gets the connection, the status and the body of an answer. With the status ``BROKEN`` the
+connection is gone, the outcome of the request is unknown and the body is the reason as text."""
+Failed = Callable[["Connection", Exception], None]
+"""Gets what ``done`` has raised, and must not raise itself."""
 
 
 class Connection(asyncio.Protocol):
-    """``done(connection, status, body)`` is called once per request; a status of ``BROKEN`` means
-    that the outcome is unknown and that this connection is gone."""
+    """Calls ``done`` once per request. What ``done`` raises goes to ``failed``, because the event
+    loop would only log it."""
 
-    __slots__ = ("_body", "_done", "_parser", "_transport", "busy", "context")
+    __slots__ = (
+        "_body",
+        "_done",
+        "_failed",
+        "_head",
+        "_parser",
+        "_transport",
+        "_why",
+        "busy",
+        "context",
+    )
 
-    def __init__(self, done: Done) -> None:
+    def __init__(self, done: Done, failed: Failed) -> None:
         self._done = done
+        self._failed = failed
         self._parser = HttpResponseParser(self)
+        self._head = b""  # The first bytes of an answer.
         self._body: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._why = ""
         self.busy = False
-        self.context: Any = None  # The driver's, about the request in flight.
+        self.context: Any = None  # The owner's, about the request in flight.
 
     @property
     def connected(self) -> bool:
+        """Whether the connection stands."""
         return self._transport is not None
 
     @property
     def usable(self) -> bool:
-        return self.connected and not self.busy
+        """Whether a request may be sent now."""
+        return self._transport is not None and not self.busy
 
     def send(self, request: bytes) -> None:
+        """Send one whole request; only on a usable connection."""
         assert self._transport is not None, "not connected"
         self.busy = True
+        self._head = b""
         self._transport.write(request)
 
     def close(self) -> None:
+        """End the connection; a request in flight is broken."""
         if self._transport is not None:
             self._transport.close()
 
@@ -46,16 +69,39 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self._head:
+            self._head = data
         try:
             self._parser.feed_data(data)
-        except HttpParserError:
+        except HttpParserError as error:
+            shown = data[:SHOWN_MAX].decode("utf-8", "replace")
+            self._why = f"the answer is not HTTP ({error}): {shown!r}"
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self.busy:
-            self.busy = False
-            self._done(self, BROKEN, b"")
+        if not self.busy:
+            return
+        if exc is None and self._ends_with_the_connection():
+            self._finish(self._parser.get_status_code(), b"".join(self._body))
+            return
+        why = self._why or (str(exc) if exc else "the connection was closed without an answer")
+        self._finish(BROKEN, why.encode())
+
+    def _ends_with_the_connection(self) -> bool:
+        """Whether the answer in flight has neither length nor chunks, so that its end is the end
+        of the connection, as it was usual in HTTP/1.0."""
+        head, separator, _ = self._head.lower().partition(b"\r\n\r\n")
+        lengths = (b"\r\ncontent-length:", b"\r\ntransfer-encoding:")
+        return bool(separator) and not self._why and not any(name in head for name in lengths)
+
+    def _finish(self, status: int, body: bytes) -> None:
+        self.busy = False
+        self._body.clear()
+        try:
+            self._done(self, status, body)
+        except Exception as error:  # noqa: BLE001 - the loop would swallow it; the owner raises it.
+            self._failed(self, error)
 
     # httptools calls these:
 
@@ -65,9 +111,15 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         body = self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
-        body.clear()
         if not self._parser.should_keep_alive():
             self.close()
             self._transport = None
-        self.busy = False
-        self._done(self, self._parser.get_status_code(), whole)
+        self._finish(self._parser.get_status_code(), whole)
+
+
+async def connect(host: str, port: int, done: Done, failed: Failed) -> Connection:
+    """A new connection. Raises :class:`OSError` when there is none to be had."""
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: Connection(done, failed), host, port
+    )
+    return connection

@@ -5,16 +5,19 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import wait
 from typing import Any
 
 import uvloop
 
 from simulator.errors import SimulationFailed
 from simulator.load.driver import Driver
-from simulator.load.flow import Participants, generate
+from simulator.load.flow import generate
 from simulator.load.market import MarketLoad
+from simulator.load.requests import Participants
 from simulator.load.samples import Samples
 
 LEAD_SECONDS = 0.5  # From the last process being ready to the opening.
@@ -71,8 +74,7 @@ def run_fleet(
         pipes.append(ours)
         processes.append(process)
     try:
-        for pipe in pipes:
-            _expect(pipe, "ready", READY_SECONDS_MAX)
+        _await_ready(pipes)
         settle()
         opened_at = time.time() + LEAD_SECONDS
         for pipe in pipes:
@@ -94,7 +96,9 @@ def _collect(
     deadline = time.monotonic() + seconds + OVERTIME_SECONDS_MAX
     while waiting:
         if time.monotonic() > deadline:
-            raise DriverFailed("the drivers did not finish in time")
+            raise DriverFailed(
+                f"the drivers did not finish within {OVERTIME_SECONDS_MAX:.0f} s of the end"
+            )
         for number in sorted(waiting):
             if not pipes[number].poll(PROGRESS_SECONDS / len(pipes)):
                 continue
@@ -112,19 +116,28 @@ def _collect(
     return outcome
 
 
-def _expect(pipe: Any, wanted: str, seconds: float) -> Any:
-    if not pipe.poll(seconds):
-        raise DriverFailed(f"a driver was not {wanted} within {seconds:.0f} s")
-    kind, content = _receive(pipe)
-    assert kind == wanted, f"a driver said {kind} instead of {wanted}"
-    return content
+def _await_ready(pipes: list[Any]) -> None:
+    """Return once every process has placed its orders of before the opening; the first failure
+    of any ends the waiting."""
+    waiting = list(pipes)
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while waiting:
+        ready = wait(waiting, timeout=max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise DriverFailed(
+                f"waited {READY_SECONDS_MAX:.0f} s in vain for the orders of before the opening"
+            )
+        for pipe in ready:
+            kind, _ = _receive(pipe)
+            assert kind == "ready", f"a driver said {kind} instead of ready"
+            waiting.remove(pipe)
 
 
 def _receive(pipe: Any) -> tuple[str, Any]:
     try:
         kind, content = pipe.recv()
     except EOFError as error:
-        raise DriverFailed("a driver process died") from error
+        raise DriverFailed("a driver process ended without a word") from error
     if kind == "failed":
         raise DriverFailed(content)
     return kind, content
@@ -152,6 +165,8 @@ def _drive(assignment: Assignment, number: int, pipe: Pipe) -> None:
         names = assignment.participants.symbols
         symbols = Counter(names[order.symbol] for order in flow.orders[flow.opening :])
         pipe.send(("done", (driver.samples, driver.order_ids, cpu_seconds, symbols)))
+    except SimulationFailed as error:
+        pipe.send(("failed", str(error)))
     except Exception as error:  # noqa: BLE001 - the process boundary: the parent reports it.
         pipe.send(("failed", f"{type(error).__name__}: {error}"))
 
@@ -167,3 +182,5 @@ async def _run(driver: Driver, opened_at: float, pipe: Pipe) -> None:
         await driver.run(opened_at)
     finally:
         reporting.cancel()
+        with suppress(asyncio.CancelledError):
+            await reporting  # Raises what it has failed with.

@@ -13,21 +13,16 @@ from typing import NamedTuple
 
 from simulator.load import market
 from simulator.load.market import MarketLoad
+from simulator.load.requests import (
+    INSTANT_LENGTH,
+    OrderRequest,
+    Participants,
+    get_request,
+    post_head,
+)
 
 ORDER, CANCEL, STATUS, PRICE, BOOK, BALANCE = range(6)
 KINDS = ("order", "cancel", "status", "price", "book", "balance")
-
-INSTANT_PLACEHOLDER_LENGTH = len("2026-11-22T14:45:58.123Z")
-
-
-class OrderRequest(NamedTuple):
-    """A ``POST /orders``: ``head`` + instant + ``tail``, or ``head`` alone for a market order."""
-
-    broker: int
-    symbol: int
-    head: bytes
-    tail: bytes
-    life_seconds: float
 
 
 class Planned(NamedTuple):
@@ -50,16 +45,8 @@ class Flow:
     planned: list[Planned] = field(default_factory=list)
 
 
-class Participants(NamedTuple):
-    """What all processes share: names, keys, and the base price of each symbol in cents."""
-
-    host: str
-    symbols: list[str]
-    api_keys: list[str]
-    base_prices: list[int]
-
-
 def base_prices(seed: int, count: int) -> list[int]:
+    """The price in cents around which each of ``count`` symbols trades."""
     draw = random.Random(f"{seed}-prices")
     return [draw.randint(*market.BASE_PRICE_CENTS) for _ in range(count)]
 
@@ -220,25 +207,10 @@ class _Generator:
 
     def _add(self, symbol: int, body: str, tail: str, life: float) -> int:
         broker = self._draw.randrange(len(self._participants.api_keys))
-        length = len(body) + len(tail) + (INSTANT_PLACEHOLDER_LENGTH if tail else 0)
+        length = len(body) + len(tail) + (INSTANT_LENGTH if tail else 0)
         head = post_head(self._participants, broker, "/orders", length) + body.encode()
         self._flow.orders.append(OrderRequest(broker, symbol, head, tail.encode(), life))
         return len(self._flow.orders) - 1
-
-
-def post_head(participants: Participants, broker: int, path: str, length: int) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nhost: {participants.host}\r\n"
-        f"authorization: Bearer {participants.api_keys[broker]}\r\n"
-        f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-    ).encode()
-
-
-def get_request(participants: Participants, broker: int, path: str) -> bytes:
-    return (
-        f"GET {path} HTTP/1.1\r\nhost: {participants.host}\r\n"
-        f"authorization: Bearer {participants.api_keys[broker]}\r\n\r\n"
-    ).encode()
 
 
 def _merge(*streams: tuple[int, list[float]]) -> Iterator[tuple[float, int]]:

@@ -4,6 +4,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.answers import json_object
 from simulator.load.flow import KINDS
 
 PERCENTILES = (("p50", 0.50), ("p90", 0.90), ("p99", 0.99), ("p999", 0.999), ("max", 1.0))
@@ -14,8 +15,6 @@ GROUPS = {
     "cancel": ("cancel",),
     "read": ("status", "price", "book", "balance"),
 }
-
-
 LOST = "connection lost"
 
 
@@ -116,3 +115,9 @@ def percentiles(ordered: list[float]) -> dict[str, float]:
     return {
         name: round(ordered[min(last, int(share * len(ordered)))], 3) for name, share in PERCENTILES
     }
+
+
+def describe(kind: int, status: int, body: bytes) -> str:
+    """What a kind of request was answered instead of success, short enough to be counted by."""
+    code = json_object(body).get("code", "")
+    return f"{KINDS[kind]}: {status} {code}".rstrip()

@@ -5,6 +5,7 @@ import time
 
 from standardwebhooks import Webhook
 
+from simulator.load.checks import Checks
 from simulator.receiver import is_signed, receiver
 
 SETTLE_SECONDS_MAX = 60.0
@@ -58,6 +59,18 @@ class WebhookSink:
         while self.received < count and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN_SECONDS)
         return self.received
+
+    def check(self, checks: Checks) -> None:
+        """Each trade is told to both sides, and every signature holds."""
+        names = ("webhooks_verified", "webhooks_received_as_sent")
+        if not self._verifiers:
+            for name in names:
+                checks.skip(name, "the exchange gave no webhook_secret when a broker registered")
+            return
+        checks.add(names[0], not self.unverified, f"{self.unverified} were not")
+        expected = 2 * checks.trades
+        received = self.wait_for(expected)
+        checks.add(names[1], received == expected, f"{received} of {expected}")
 
     def __enter__(self) -> "WebhookSink":
         self._thread.start()

@@ -3,12 +3,10 @@
 import html
 from typing import Any
 
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-_INK = "#1f2933"
-_BANDS = (("p50", "#2f6f8f"), ("p90", "#5c9ead"), ("p99", "#e0a458"), ("max", "#c8553d"))
-_HEIGHT = 340
+from simulator.load.checks import FAILED, PASSED, SKIPPED
+from simulator.report import figures
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #f5f3ef; margin: 0; }
@@ -24,7 +22,7 @@ table { border-collapse: collapse; background: #fff; border-radius: 8px; width: 
 th, td { padding: 6px 14px; text-align: right; font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; } th { color: #66717c; font-weight: 500; }
 tr + tr td { border-top: 1px solid #eeebe5; }
-.ok { color: #3a7d44; } .no { color: #c8553d; }
+.ok { color: #3a7d44; } .no { color: #c8553d; } .skipped { color: #66717c; }
 .plot { background: #fff; border-radius: 8px; margin: 12px 0; padding: 4px; }
 """
 
@@ -32,18 +30,18 @@ tr + tr td { border-top: 1px solid #eeebe5; }
 def render(report: dict[str, Any]) -> str:
     """The whole page; ``report`` is what ``report.json`` holds."""
     series = report["series"]
-    figures = [
-        ("Latency over time", _latency_over_time(series)),
-        ("Throughput", _throughput(series)),
-        ("Errors and refusals", _errors(series)),
-        ("Latency distribution", _distribution(report["distribution"])),
-        ("Top symbols", _symbols(report["top_symbols"])),
+    plotted = [
+        ("Latency over time", figures.latency_over_time(series)),
+        ("Throughput", figures.throughput(series)),
+        ("Errors and refusals", figures.errors(series)),
+        ("Latency distribution", figures.distribution(report["distribution"])),
+        ("Top symbols", figures.symbols(report["top_symbols"])),
     ]
     if report.get("capacity"):
-        figures.insert(0, ("Capacity", _capacity(report["capacity"])))
+        plotted.insert(0, ("Capacity", figures.capacity(report["capacity"])))
     plots = "".join(
-        f"<h2>{html.escape(title)}</h2><div class=plot>{figure_html(figure)}</div>"
-        for title, figure in figures
+        f"<h2>{html.escape(title)}</h2><div class=plot>{figures.figure_html(figure)}</div>"
+        for title, figure in plotted
     )
     return (
         page_head(f"B3 at {report['scale']:g} %") + f"<script>{get_plotlyjs()}</script><main>"
@@ -57,6 +55,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def page_head(title: str) -> str:
+    """The beginning of a page, up to the head's end."""
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
@@ -64,116 +63,10 @@ def page_head(title: str) -> str:
     )
 
 
-def figure_html(figure: go.Figure) -> str:
-    figure.update_layout(
-        height=_HEIGHT,
-        margin={"l": 60, "r": 20, "t": 20, "b": 44},
-        font={"family": "system-ui, sans-serif", "color": _INK},
-        plot_bgcolor="#fff",
-        paper_bgcolor="#fff",
-        legend={"orientation": "h", "y": 1.08},
-        hovermode="x unified",
-    )
-    figure.update_xaxes(gridcolor="#eeebe5")
-    figure.update_yaxes(gridcolor="#eeebe5", rangemode="tozero")
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False)
-    return text
-
-
-def _latency_over_time(series: dict[str, list[float]]) -> go.Figure:
-    figure = go.Figure()
-    below = None
-    for name, color in _BANDS:
-        figure.add_scatter(
-            x=series["second"],
-            y=series[name],
-            name=name,
-            line={"color": color, "width": 1.5},
-            fill=None if below is None else "tonexty",
-            fillcolor=f"rgba{(*bytes.fromhex(color[1:]), 0.12)}",
-        )
-        below = name
-    figure.update_yaxes(title="ms", type="log")
-    figure.update_xaxes(title="seconds from the opening")
-    return figure
-
-
-def _throughput(series: dict[str, list[float]]) -> go.Figure:
-    figure = go.Figure()
-    figure.add_scatter(
-        x=series["second"], y=series["answered"], name="answered", line={"color": "#2f6f8f"}
-    )
-    figure.update_yaxes(title="requests per second")
-    return figure
-
-
-def _errors(series: dict[str, list[float]]) -> go.Figure:
-    figure = go.Figure()
-    figure.add_bar(x=series["second"], y=series["errors"], name="errors", marker_color="#c8553d")
-    figure.add_bar(x=series["second"], y=series["refused"], name="refused", marker_color="#e0a458")
-    figure.update_layout(barmode="stack")
-    figure.update_yaxes(title="per second")
-    return figure
-
-
-def _distribution(distribution: dict[str, list[list[float]]]) -> go.Figure:
-    figure = go.Figure()
-    for (kind, points), color in zip(
-        distribution.items(), ("#2f6f8f", "#c8553d", "#e0a458"), strict=False
-    ):
-        figure.add_scatter(
-            x=[p[0] for p in points],
-            y=[p[1] for p in points],
-            name=kind,
-            line={"color": color},
-        )
-    figure.update_xaxes(
-        title="percentile",
-        type="log",
-        tickvals=[1, 2, 10, 100, 1000, 10000],
-        ticktext=["0", "50", "90", "99", "99.9", "99.99"],
-    )
-    figure.update_yaxes(title="ms", type="log")
-    figure.update_layout(hovermode="closest")
-    return figure
-
-
-def _symbols(top: list[list[Any]]) -> go.Figure:
-    figure = go.Figure()
-    figure.add_bar(x=[row[0] for row in top], y=[row[1] for row in top], marker_color="#5c9ead")
-    figure.update_yaxes(title="orders")
-    return figure
-
-
-def _capacity(steps: list[dict[str, Any]]) -> go.Figure:
-    figure = go.Figure()
-    figure.add_scatter(
-        x=[step["scale"] for step in steps],
-        y=[step["p99_ms"] for step in steps],
-        mode="lines+markers",
-        marker={"color": ["#3a7d44" if step["sustained"] else "#c8553d" for step in steps]},
-        line={"color": "#b9c0c7"},
-        text=[step["why"] for step in steps],
-        name="p99",
-    )
-    draw_limit(figure, [step["scale"] for step in steps])
-    figure.update_xaxes(title="% of B3")
-    figure.update_yaxes(title="p99, ms", type="log")
-    return figure
-
-
-def draw_limit(figure: go.Figure, scales: list[float]) -> None:
-    """The p99 that a step must stay below. A trace, because plotly puts the label of a line at
-    the power of ten on a logarithmic axis."""
-    if scales:
-        ends = [min(scales), max(scales)]
-        line = {"color": "#66717c", "dash": "dot", "width": 1}
-        figure.add_scatter(x=ends, y=[100, 100], name="100 ms", mode="lines", line=line)
-
-
 def _cards(report: dict[str, Any]) -> str:
     overall = report["latency_ms"]["overall"]
-    failed = [name for name, passed in report["checks"].items() if not passed]
+    outcomes = list(report["checks"].values())
+    made = len(outcomes) - outcomes.count(SKIPPED)
     cards = [
         (f"{report['throughput_per_second']:,.0f}", "requests/s answered", False),
         (f"{overall['p50']:.1f} ms", "median latency", False),
@@ -181,7 +74,7 @@ def _cards(report: dict[str, Any]) -> str:
         (f"{report['errors']:,}", "errors", report["errors"] > 0),
         (f"{report['refused']:,}", "refused", report["refused"] > 0),
         (f"{report['driver_late_ms_max']:.1f} ms", "driver late at most", report["driver"]["late"]),
-        (f"{len(report['checks']) - len(failed)}/{len(report['checks'])}", "checks", bool(failed)),
+        (f"{outcomes.count(PASSED)}/{made}", "checks passed", FAILED in outcomes),
     ]
     return (
         "<div class=cards>"
@@ -230,14 +123,15 @@ def _server_table(processes: list[dict[str, Any]]) -> str:
 
 def _check_table(report: dict[str, Any]) -> str:
     rows = [
-        [
-            html.escape(name.replace("_", " ")),
-            "<span class=ok>passed</span>"
-            if passed
-            else f"<span class=no>{html.escape(report['check_remarks'][name])}</span>",
-        ]
-        for name, passed in report["checks"].items()
+        [html.escape(name.replace("_", " ")), _outcome(outcome, report["check_remarks"].get(name))]
+        for name, outcome in report["checks"].items()
     ]
     checked = report["checked"]
     title = f"Checks of {checked['orders']:,} orders and {checked['trades']:,} trades"
     return f"<h2>{title}</h2>" + _table(["", ""], rows)
+
+
+def _outcome(outcome: str, remark: str | None) -> str:
+    kind = {PASSED: "ok", FAILED: "no"}.get(outcome, "skipped")
+    words = outcome if remark is None else f"{outcome}: {remark}"
+    return f"<span class={kind}>{html.escape(words)}</span>"

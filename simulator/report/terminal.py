@@ -1,14 +1,18 @@
-"""The report on the terminal and as JSON."""
+"""The report on the terminal."""
 
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from simulator.load.checks import FAILED, PASSED
 
 _COLUMNS = ("p50", "p90", "p99", "p999", "max")
 
 
 def show(console: Console, report: dict[str, Any]) -> None:
+    """Print the tables of one run."""
     console.print(_latencies(report["latency_ms"] | report["latency_ms_by_kind"]))
     if report.get("order_to_trade_ms"):
         console.print(_latencies({"accepted → trade visible": report["order_to_trade_ms"]}))
@@ -67,7 +71,11 @@ def _summary(report: dict[str, Any]) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     for what, count in report["error_kinds"].items():
-        table.add_row(f"[red]{what}[/red]", f"{count:,}")
+        table.add_row(f"[red]{escape(what)}[/red]", f"{count:,}")
+    probe = report["order_to_trade_ms"]
+    if probe["failures"]:
+        why = escape(probe["first_failure"])
+        table.add_row(f"[red]probes that failed, first: {why}[/red]", f"{probe['failures']:,}")
     if driver["late"]:
         table.add_row("[red]the driver was late: not the server's doing[/red]", "")
     return table
@@ -79,7 +87,13 @@ def _checks(report: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column("")
     table.add_column("")
-    for name, passed in report["checks"].items():
-        mark = "[green]✓[/green]" if passed else f"[red]✗ {report['check_remarks'][name]}[/red]"
-        table.add_row(name.replace("_", " "), mark)
+    for name, outcome in report["checks"].items():
+        table.add_row(name.replace("_", " "), _outcome(outcome, report["check_remarks"].get(name)))
     return table
+
+
+def _outcome(outcome: str, remark: str | None) -> str:
+    if outcome == PASSED:
+        return "[green]✓[/green]"
+    mark, color = ("✗", "red") if outcome == FAILED else ("-", "yellow")
+    return f"[{color}]{mark} {outcome}: {escape(remark or '')}[/{color}]"

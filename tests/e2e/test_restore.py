@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from protocol import keys
 from tests.support.eventually import eventually
 from tests.support.running import (
     EXCHANGE,
@@ -160,6 +161,10 @@ def test_configured_servers_are_not_replaced_and_one_url_alone_is_no_answer(
 
     both = {"EXCHANGE_REDIS_URL": redis_url, "EXCHANGE_DATABASE_URL": database_url}
     assert "FLUSHALL" in restore_configured("--replace", **both)
+    with closing(redis.Redis.from_url(redis_url)) as connection:
+        connection.hset(keys.GENESIS, "history_id", "a" * 32)
+        assert "Redis is not empty" in restore_configured(**both)
+        connection.flushall()
     assert "there is nothing to restore" in restore_configured(**both)
     default = {"EXCHANGE_REDIS_URL": "redis://127.0.0.1:6379/0"}
     assert "EXCHANGE_DATABASE_URL is not" in restore_configured(**default)

@@ -18,11 +18,12 @@ from matcher.engine import Engine
 from matcher.market import Market
 from notifier.messages import messages_of
 from persister.rows import BALANCE_COLUMNS, TRADE_COLUMNS, Rows, StoredBatch
-from protocol import books, codec, ids, keys
+from protocol import codec, ids, keys
 from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch, chain_hash
 from protocol.commits import Commit
 from protocol.events import Event
 from protocol.units import format_time
+from readapi.answers import book_answer
 
 SELLER = "0b2f64a4-7b1c-4c5d-9a3e-5f0a6c1d2e01"
 BUYER = "c7d1e9f2-3a4b-4d6c-8e5f-1a2b3c4d5e02"
@@ -80,7 +81,7 @@ def blocks() -> dict[str, str]:
                 ("balances", BALANCE_COLUMNS, rows.balances[PARTITION, BUYER]),
             )
         ),
-        "json book": _json(books.render(symbol, commit.snapshots[symbol], 5)),
+        "json book": _json(book_answer(symbol, commit.snapshots[symbol], 5)),
         "json webhook": _json(message.body),
     }
 

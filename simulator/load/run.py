@@ -1,0 +1,145 @@
+"""One run of the simulation: register, open the market, drive, and check."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from simulator.broker import Broker, connect
+from simulator.load.checks import Checks
+from simulator.load.counts import TradeCounter, check_postgresql
+from simulator.load.fleet import Assignment, Outcome, run_fleet
+from simulator.load.flow import base_prices
+from simulator.load.judge import check_all
+from simulator.load.market import MarketLoad
+from simulator.load.probe import TradeProbe
+from simulator.load.requests import Participants
+from simulator.load.sink import WebhookSink
+from simulator.load.tickers import run_mark, symbols
+from simulator.report import machine
+from simulator.target import Target
+
+PROBE_BROKERS = 2  # A seller and a buyer, who trade a symbol of their own.
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of a run. ``scale`` is in percent of B3; ``processes`` is how many drivers
+    share the load."""
+
+    scale: float
+    seconds: float
+    seed: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run has shown. ``order_to_trade_ms`` is the summary of its probe, ``server`` what
+    each process of the server has cost."""
+
+    plan: Plan
+    outcome: Outcome
+    order_to_trade_ms: dict[str, Any]
+    server: list[dict[str, Any]]
+    checks: Checks
+
+
+def run(
+    console: Console,
+    target: Target,
+    plan: Plan,
+    checked: bool = True,
+    sink: WebhookSink | None = None,
+) -> Run:
+    """Carry out a plan. Without ``checked`` nothing is read back afterwards; with a ``sink`` the
+    trades are told to it. Raises :class:`~simulator.errors.SimulationFailed` when the exchange
+    does not register the brokers or does not take the orders of before the opening."""
+    load, mark = MarketLoad(plan.scale), run_mark()
+    with connect(target) as client:
+        brokers = [
+            _register(client, target.admin_key, n, mark, sink if n < load.brokers else None)
+            for n in range(load.brokers + PROBE_BROKERS)
+        ]
+        assignment = _assignment(target, plan, load, mark, brokers[: load.brokers])
+        probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE{mark}")
+        counter = TradeCounter(client, target.admin_key)
+        outcome, server = _drive(console, assignment, probe)
+        checks = Checks()
+        if checked:
+            with console.status("checking: every acknowledged order, balances, books, trades"):
+                checks = _check(target, assignment, outcome, counter, sink)
+    return Run(plan, outcome, probe.summary(), server, checks)
+
+
+def _register(
+    client: httpx.Client, admin_key: str, number: int, mark: str, sink: WebhookSink | None
+) -> Broker:
+    name = f"broker {number} of {mark}"
+    if sink is None:
+        return Broker.register(client, admin_key, name)
+    broker = Broker.register(client, admin_key, name, sink.url(number))
+    if broker.webhook_secret:
+        sink.expect(number, broker.webhook_secret)
+    return broker
+
+
+def _assignment(
+    target: Target, plan: Plan, load: MarketLoad, mark: str, brokers: list[Broker]
+) -> Assignment:
+    participants = Participants(
+        target.authority,
+        symbols(load.symbols, mark),
+        [broker.api_key for broker in brokers],
+        base_prices(plan.seed, load.symbols),
+    )
+    return Assignment(
+        target.host, target.port, participants, load, plan.seconds, plan.seed, plan.processes
+    )
+
+
+def _drive(
+    console: Console, assignment: Assignment, probe: TradeProbe
+) -> tuple[Outcome, list[dict[str, Any]]]:
+    """Run the fleet with a bar for people; also what the server's processes have cost."""
+    expected = assignment.load.requests_per_second * assignment.seconds
+    watched = machine.server_roots(assignment.port)
+    before: dict[int, machine.ProcessUse] = {}
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    )
+    with progress:
+        task = progress.add_task("opening the market", total=expected)
+
+        def opening(_at: float) -> None:
+            before.update(machine.use(watched))
+            progress.update(task, description=f"{assignment.load.scale:g} % of B3")
+
+        def sent(count: int) -> None:
+            progress.update(task, completed=count)
+
+        with probe:
+            outcome = run_fleet(assignment, sent, opening, lambda: machine.wait_until_idle(watched))
+        elapsed = time.time() - outcome.opened_at
+        after = machine.use(watched)
+        progress.update(task, completed=expected)
+    return outcome, machine.costs(before, after, len(outcome.samples), elapsed)
+
+
+def _check(
+    target: Target,
+    assignment: Assignment,
+    outcome: Outcome,
+    counter: TradeCounter,
+    sink: WebhookSink | None,
+) -> Checks:
+    participants, all_known = assignment.participants, outcome.samples.all_answered
+    checks = check_all(target.host, target.port, participants, outcome.order_ids, all_known)
+    counter.check(checks)
+    check_postgresql(target.database_url, participants.symbols, checks, all_known)
+    if sink is not None:
+        sink.check(checks)
+    return checks
