@@ -48,5 +48,5 @@ class Pressure:
             try:
                 await self.look()
             except RedisError as error:
-                log.warning("redis does not tell its memory", extra={"error": str(error)})
+                log.warning("the use of memory is unknown", extra={"error": str(error)})
             await asyncio.sleep(PERIOD_SECONDS)

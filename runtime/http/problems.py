@@ -1,6 +1,6 @@
 """Problems: every error answer, as ``application/problem+json`` (RFC 9457) with a stable code.
 
-``CODES`` is the one registry; the page docs/errors.md lists it and a test holds the two together.
+``CODES`` is the one registry. docs/reference/errors.md lists it, and a test holds the two together.
 Whatever is raised in a request becomes a problem here, also what FastAPI itself raises.
 """
 

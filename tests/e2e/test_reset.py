@@ -31,6 +31,7 @@ def test_twenty_resets_each_followed_at_once_by_load(short_dir: Path) -> None:
                 keys = [exchange.register("seller").api_key, exchange.register("buyer").api_key]
                 answer = client.post("/debug/reset", headers=admin)
                 assert answer.status_code == 200, answer.text
+                assert set(answer.json()) == {"status", "history_id"}
                 assert answer.json()["status"] == "reset"
                 histories.add(answer.json()["history_id"])
                 order_ids = asyncio.run(_place_all(exchange.port, keys))
