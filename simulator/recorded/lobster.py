@@ -72,14 +72,15 @@ class Replay:
 
     def seed(self) -> None:
         """Let the levels of the first row rest before everything else. The first message is in that
-        row already, so it is undone."""
+        row already, so it is undone, if it is one that changes an order."""
         if not self._recording.books:
             return
         first = self._recording.messages[0]
+        undone = {NEW: -1, PARTIAL_CANCEL: 1, DELETE: 1, EXECUTION: 1}.get(first.kind, 0)
         for side, levels in zip(SIDES, self._recording.books[0], strict=True):
             for price, quantity in levels:
                 if (side, price) == (first.side, first.price):
-                    quantity += {NEW: -1}.get(first.kind, 1) * first.quantity
+                    quantity += undone * first.quantity
                 if quantity > 0:
                     self._add_unseen(side, price, quantity)
 

@@ -37,7 +37,14 @@ class NaiveMarket:
             elif kind < 0.98:
                 self._execute()
             elif recording:
-                self._emit(5, 0, 1, MIDDLE, "bid", always=True)  # A hidden execution.
+                self._emit_what_changes_no_book()
+
+    def _emit_what_changes_no_book(self) -> None:
+        """A hidden execution, a cross trade, or a halt, a resumed quoting, a resumed trading."""
+        best = self._best("bid") or MIDDLE
+        halt = [(7, 0, 0, price, "ask") for price in (-1, 0, 1)]
+        rows = [(5, 0, 30, best, "bid"), (6, -1, 900, MIDDLE, "bid"), *halt]
+        self._emit(*self._draw.choice(rows), always=True)
 
     def row(self) -> list[int]:
         cells = []

@@ -12,8 +12,10 @@ from simulator.recorded.lobster import Replay
 from simulator.recorded.lobster_files import (
     DELETE,
     EXECUTION,
+    HIDDEN_EXECUTION,
     NEW,
     PARTIAL_CANCEL,
+    Book,
     Message,
     Recording,
     symbol_of,
@@ -78,6 +80,19 @@ def test_an_execution_of_an_order_that_was_never_seen_is_unjudged() -> None:
     assert (result.judged, result.unjudged) == (0, 1)
 
 
+def test_a_first_message_that_changes_no_order_leaves_the_first_book_as_it_is() -> None:
+    """A hidden execution has the price of a level, and its size is no part of that level."""
+    flow = [Message(HIDDEN_EXECUTION, "0", 30, 100, "bid"), Message(NEW, "7", 10, 101, "bid")]
+    books: list[Book] = [([(100, 50)], [(102, 5)]), ([(101, 10), (100, 50)], [(102, 5)])]
+    result = run(flow, books)
+    assert (result.books, result.books_equal) == (2, 2)
+
+
+def test_nothing_to_replay_is_refused_with_a_sentence() -> None:
+    with pytest.raises(SimulationFailed, match="nothing to replay"):
+        replay_recording(Console(quiet=True), EngineVenue, lobster=None, b3=None, limit=0)
+
+
 def test_what_is_not_lobster_is_refused_with_a_sentence(tmp_path: Path) -> None:
     text = tmp_path / "x.csv"
     text.write_text("a,b\n")
@@ -93,8 +108,9 @@ def test_the_symbol_is_in_the_name_of_the_file() -> None:
     assert symbol_of(Path("flow.csv")) == "RECORDED"
 
 
-def run(flow: list[Message]) -> Any:
-    replay = Replay(EngineVenue("X"), Recording("X", flow, [], 10, 100))
+def run(flow: list[Message], books: list[Book] | None = None) -> Any:
+    replay = Replay(EngineVenue("X"), Recording("X", flow, books or [], 10, 100))
+    replay.seed()
     for message in flow:
         replay.apply(message)
     return replay.result
