@@ -58,7 +58,7 @@ install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
 
 # The stamps make a second run free; changed pins or metadata make it install again.
-$(VENV)/installed: constraints.txt pyproject.toml
+$(VENV)/installed: constraints.txt pyproject.toml protocol/version.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r constraints.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
