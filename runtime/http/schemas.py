@@ -133,20 +133,21 @@ def plain_pattern(pattern: str) -> str:
 def components(types: Iterable[type]) -> dict[str, Any]:
     """OpenAPI components of structs, by name."""
     _, found = msgspec.json.schema_components(list(types), ref_template=REFERENCE)
-    plain: dict[str, Any] = _with_plain_patterns(found)
+    plain: dict[str, Any] = _plain(found)
     return plain
 
 
-def _with_plain_patterns(schema: Any) -> Any:
+def _plain(schema: Any) -> Any:
+    """A schema of msgspec with plain patterns, and with a type beside each enum, without which
+    many generators of clients take it for anything."""
     match schema:
+        case {"pattern": str(pattern), **rest}:
+            return {"pattern": plain_pattern(pattern)} | _plain(rest)
+        case {"enum": [str(), *_], **rest} if "type" not in rest:
+            return {"type": "string"} | schema
         case dict():
-            return {
-                key: plain_pattern(value)
-                if key == "pattern" and isinstance(value, str)
-                else _with_plain_patterns(value)
-                for key, value in schema.items()
-            }
+            return {key: _plain(value) for key, value in schema.items()}
         case list():
-            return [_with_plain_patterns(item) for item in schema]
+            return [_plain(item) for item in schema]
         case _:
             return schema
