@@ -20,7 +20,9 @@ class LogEntry(NamedTuple):
 
 def log_entries(raw: Sequence[RawEntry]) -> list[LogEntry]:
     """Entries of a symbol's log."""
-    return [LogEntry(int(name[:-2]), int(fields[1]), fields[3]) for name, fields in raw]
+    # Half the time of calling LogEntry, for every command that is matched.
+    new = tuple.__new__
+    return [new(LogEntry, (int(name[:-2]), int(fields[1]), fields[3])) for name, fields in raw]
 
 
 class Bell(NamedTuple):
