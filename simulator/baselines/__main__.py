@@ -15,6 +15,7 @@ VERSIONS: dict[str, Callable[[str], Exchange]] = {"v1": Version1, "v2": Version2
 
 
 def main() -> None:
+    """Serve one version until it is told to stop."""
     parser = argparse.ArgumentParser()
     parser.add_argument("version", choices=VERSIONS)
     parser.add_argument("--port", type=int, required=True)

@@ -41,6 +41,7 @@ class Contestant:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Start the version. Raises :class:`DidNotStart` when it does not answer in time."""
         output: IO[bytes]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands.
@@ -53,6 +54,7 @@ class Contestant:
             time.sleep(0.1)
 
     def stop(self) -> None:
+        """Ctrl-C, and wait for its end."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(STOP_SECONDS_MAX)

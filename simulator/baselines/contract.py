@@ -18,6 +18,8 @@ OPEN = ("new", "partially_filled")
 
 
 class OrderBody(BaseModel):
+    """The body of ``POST /orders``."""
+
     model_config = ConfigDict(extra="forbid")
 
     document_number: Annotated[str, Field(min_length=1, max_length=20)]
@@ -30,11 +32,15 @@ class OrderBody(BaseModel):
 
 
 class RegisterBody(BaseModel):
+    """The body of ``POST /register``."""
+
     name: str
 
 
 @dataclass(slots=True)
 class Trade:
+    """A trade as it is stored."""
+
     trade_id: uuid.UUID
     symbol: str
     price: int
@@ -48,6 +54,8 @@ class Trade:
 
 @dataclass(slots=True)
 class Order:
+    """An order as it is stored."""
+
     order_id: uuid.UUID
     broker_id: uuid.UUID
     document_number: str
@@ -64,17 +72,23 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
+    """A registered broker."""
+
     broker_id: uuid.UUID
     name: str
 
 
 class Level(BaseModel):
+    """One price of a book."""
+
     price: int
     total_quantity: int
     order_count: int
 
 
 class TradeAnswer(BaseModel):
+    """A trade as one of its two orders shows it."""
+
     trade_id: uuid.UUID
     price: int
     quantity: int
@@ -83,6 +97,8 @@ class TradeAnswer(BaseModel):
 
 
 class OrderAnswer(BaseModel):
+    """The answer to ``GET /orders/{id}``."""
+
     id: uuid.UUID
     side: str
     order_type: str
@@ -101,29 +117,40 @@ class Exchange(Protocol):
     """What a version must do. ``place`` returns once the order is as safe as this version makes
     an order before it answers."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Recover what is stored, before the first request."""
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Store what is not stored yet."""
 
-    async def register(self, broker: Broker, api_key: str) -> None: ...
+    async def register(self, broker: Broker, api_key: str) -> None:
+        """Store a new broker and his key."""
 
-    async def authenticate(self, api_key: str) -> Broker | None: ...
+    async def authenticate(self, api_key: str) -> Broker | None:
+        """Whose key it is."""
 
-    async def place(self, order: Order) -> None: ...
+    async def place(self, order: Order) -> None:
+        """Match an order; see the class."""
 
-    async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None: ...
+    async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
+        """An order and its trades."""
 
-    async def cancel(self, order_id: uuid.UUID) -> None: ...
+    async def cancel(self, order_id: uuid.UUID) -> None:
+        """Close an order if it is open."""
 
     async def prices(self, symbol: str, count: int) -> list[int]:
         """Latest first."""
 
-    async def book(self, symbol: str, depth: int) -> tuple[list[Level], list[Level]]: ...
+    async def book(self, symbol: str, depth: int) -> tuple[list[Level], list[Level]]:
+        """Bids and asks, best first."""
 
-    async def balance(self, broker_id: uuid.UUID) -> int: ...
+    async def balance(self, broker_id: uuid.UUID) -> int:
+        """Cash from sells minus buys, in cents."""
 
 
 def create_app(exchange: Exchange, admin_key: str) -> FastAPI:  # noqa: C901 - one route each.
+    """The HTTP application of one version."""
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await exchange.start()

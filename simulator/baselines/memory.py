@@ -19,6 +19,7 @@ class MemoryBook:
         self._asks: SortedDict = SortedDict()
 
     def rest(self, order: Order) -> None:
+        """Put a limit order behind the others at its price."""
         assert order.price is not None, "only limit orders rest"
         key = -order.price if order.side == "bid" else order.price
         side = self._bids if order.side == "bid" else self._asks
@@ -54,6 +55,7 @@ class MemoryBook:
         return fills
 
     def levels(self, side: str, depth: int, now: datetime) -> list[Level]:
+        """The best levels of one side, without what has expired."""
         levels = []
         for queue in islice((self._bids if side == "bid" else self._asks).values(), depth * 2):
             live = [order for order in queue if expired(order, now).state in OPEN]
@@ -80,10 +82,12 @@ class MemoryMarket:
         self.cash_changed: set[uuid.UUID] = set()
 
     def restore(self, order: Order) -> None:
+        """Let an open order rest again after a start."""
         self.orders[order.order_id] = order
         self._books[order.symbol].rest(order)
 
     def place(self, order: Order) -> list[Trade]:
+        """Match an order and let its rest rest; returns the trades."""
         now = datetime.now(UTC)
         book = self._books[order.symbol]
         self.orders[order.order_id] = self.changed[order.order_id] = order
@@ -98,6 +102,7 @@ class MemoryMarket:
         return made
 
     def cancel(self, order_id: uuid.UUID) -> bool:
+        """Close an order; whether it was open."""
         order = self.orders.get(order_id)
         if order is None or order.state not in OPEN:
             return False
@@ -106,6 +111,7 @@ class MemoryMarket:
         return True
 
     def levels(self, symbol: str, side: str, depth: int) -> list[Level]:
+        """The best levels of one side of a symbol."""
         return self._books[symbol].levels(side, depth, datetime.now(UTC))
 
     def drain(self) -> tuple[list[Order], list[Trade], list[tuple[uuid.UUID, int]]]:

@@ -66,9 +66,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The event loop has connected."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """The event loop has a part of an answer."""
         if not self._head:
             self._head = data
         try:
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The event loop has lost the connection, or closed it for us."""
         self._transport = None
         if not self.busy:
             return
@@ -106,9 +109,11 @@ class Connection(asyncio.Protocol):
     # httptools calls these:
 
     def on_body(self, body: bytes) -> None:
+        """A part of the body."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        """The whole answer is there."""
         body = self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
         if not self._parser.should_keep_alive():

@@ -37,29 +37,36 @@ class MarketLoad:
 
     @property
     def factor(self) -> float:
+        """The scale as a factor."""
         return self.scale / 100
 
     @property
     def symbols(self) -> int:
+        """How many symbols are traded."""
         return max(1, round(SYMBOLS * min(1.0, self.factor)))
 
     @property
     def brokers(self) -> int:
+        """How many brokers trade."""
         return max(2, round(BROKERS * min(1.0, self.factor)))
 
     @property
     def orders_per_second(self) -> float:
+        """New orders, limit and market."""
         return ORDERS_PER_SECOND * self.factor
 
     @property
     def cancels_per_second(self) -> float:
+        """Cancels, each of an order of its own."""
         return CANCELS_PER_SECOND * self.factor
 
     @property
     def reads_per_second(self) -> float:
+        """Looks at orders, prices, books and balances."""
         writes = self.orders_per_second + self.cancels_per_second
         return writes * READ_SHARE / (1 - READ_SHARE)
 
     @property
     def requests_per_second(self) -> float:
+        """All of it together."""
         return self.orders_per_second + self.cancels_per_second + self.reads_per_second
