@@ -18,13 +18,14 @@ from simulator.errors import SimulationFailed
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
+LOG_SHOWN_MAX = 2000  # Characters; the log itself is gone with its folder.
 EXCHANGE = [sys.executable, "-m", "exchange"]
 STREAMS = "streams"
 VERSIONS = ("v1", "v2", "v3", STREAMS)
 
 
 class DidNotStart(SimulationFailed):
-    """A version did not answer in time; the text names its log."""
+    """A version did not answer in time; the text holds the end of its log."""
 
 
 class Contestant:
@@ -50,7 +51,8 @@ class Contestant:
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise DidNotStart(f"{self.version} did not start; see {self._log}")
+                said = self._log.read_text(errors="replace")[-LOG_SHOWN_MAX:]
+                raise DidNotStart(f"{self.version} did not start. The end of its log:\n{said}")
             time.sleep(0.1)
 
     def stop(self) -> None:
