@@ -15,6 +15,8 @@ from simulator.recorded import lobster as lobster_replay
 from simulator.recorded.lobster_files import read_recording
 from simulator.recorded.venue import Venue
 
+AGREEMENT_MIN = 0.99  # Of the judged executions; a recording does not show everything.
+
 OpenVenue = Callable[[str], Venue]
 
 
@@ -40,7 +42,8 @@ def replay_recording(
     if not rows:
         raise SimulationFailed("there is nothing to replay: name LOBSTER files or a B3 file")
     console.print(_table(rows))
-    return {"passed": True, "recordings": rows}
+    agrees = all(row["hit_first"] >= AGREEMENT_MIN * row["judged"] for row in rows)
+    return {"passed": agrees, "recordings": rows}
 
 
 def _replay_lobster(
