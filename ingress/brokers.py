@@ -78,7 +78,7 @@ class IssuedKeyAnswer(BaseModel):
 
 
 def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
-    router = APIRouter(tags=["brokers"])
+    router = APIRouter()
 
     async def write(events: list[RegistryEvent]) -> None:
         entry = RegistryEntry(events)

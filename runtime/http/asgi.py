@@ -43,22 +43,15 @@ class Application:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        authorization = content_length = request_id = None
         headers: Headers = scope["headers"]
-        for name, value in headers:  # Once, for all that anybody wants of them.
-            if name == b"authorization":
-                authorization = value
-            elif name == b"content-length":
-                content_length = value
-            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                request_id = value.decode()
+        authorization, content_length, request_id = _known_headers(headers)
         if request_id is None:
             request_id = f"{self._id_prefix}-{next(self._counter):x}"
         path: str = scope["path"]
         label = _FALLBACK
         started = time.perf_counter()
         try:
-            # Only whole requests count as in flight: clients that dribble take nobody's place.
+            # Only whole requests count as in flight, so a client that sends slowly takes no place.
             body = await _read_body(content_length, receive)
             started = time.perf_counter()
             found = self._table.find(scope["method"], path)
@@ -67,12 +60,6 @@ class Application:
                 self._admission.enter(started)
             try:
                 if found is None:
-                    scope["state"] = {**scope.get("state", {}), "request_id": request_id}
-                    # All bodies are JSON here, whatever a hurried curl calls them.
-                    scope["headers"] = [
-                        *((k, v) for k, v in headers if k != b"content-type"),
-                        (b"content-type", b"application/json"),
-                    ]
                     status = await self._fall_back(scope, body, receive, send, request_id)
                     self._count(label, status, started)
                     return
@@ -88,26 +75,28 @@ class Application:
             answer = Answer(
                 problem.status, problem.body(path, request_id), problem.headers, CONTENT_TYPE
             )
-        answered: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
-        if answer.status != 204:
-            answered.append((b"content-type", answer.content_type))
-            answered.append((b"content-length", b"%d" % len(answer.body)))
-        start = {"type": "http.response.start", "status": answer.status, "headers": answered}
-        await send(start)
+        await send(_start(answer, request_id))
         await send({"type": "http.response.body", "body": answer.body})
         self._count(label, answer.status, started)
 
     async def _fall_back(
         self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
     ) -> int:
-        """FastAPI, with the body already read and the request id on the answer."""
+        """Answer with FastAPI. The body was read already, and the answer gets the request id.
+        Returns the status."""
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        # All bodies are JSON here, also where a client names another content type.
+        scope["headers"] = [
+            *((name, value) for name, value in scope["headers"] if name != b"content-type"),
+            (b"content-type", b"application/json"),
+        ]
         delivered = started = False
         status = 500
 
         async def replay() -> Message:
             nonlocal delivered
             if delivered:
-                return await receive()  # Whoever streams an answer waits here for a disconnect.
+                return await receive()  # A streamed answer waits here for a disconnect.
             delivered = True
             return {"type": "http.request", "body": body, "more_body": False}
 
@@ -124,8 +113,8 @@ class Application:
         try:
             await self._app(scope, replay, stamp)
         except Exception:
-            # Starlette answers what nobody foresaw by `_problem` and raises it again for the log,
-            # where it already is. Without an answer there must be one.
+            # Starlette answers an unforeseen error with a problem and raises it again for the log,
+            # where it is already. If nothing was answered, the caller must do it.
             if not started:
                 raise
         return status
@@ -137,6 +126,27 @@ class Application:
             self._requests[label, status] = counter
         counter.inc()
         self._seconds[label].observe(time.perf_counter() - started)
+
+
+def _known_headers(headers: Headers) -> tuple[bytes | None, bytes | None, str | None]:
+    """Authorization, Content-Length, and X-Request-Id where it can be used; in one pass."""
+    authorization = content_length = request_id = None
+    for name, value in headers:
+        if name == b"authorization":
+            authorization = value
+        elif name == b"content-length":
+            content_length = value
+        elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            request_id = value.decode()
+    return authorization, content_length, request_id
+
+
+def _start(answer: Answer, request_id: str) -> Message:
+    headers: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
+    if answer.status != 204:
+        headers.append((b"content-type", answer.content_type))
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
 
 
 async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:

@@ -5,11 +5,13 @@ order costs ingress (docs/decisions/0004).
 """
 
 import asyncio
+import secrets
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from runtime.http.problems import CONTENT_TYPE, Problem
+from runtime.http.problems import CONTENT_TYPE, Problem, overloaded
 
 RECEIVE_SECONDS_MAX = 10.0
 HEAD_MAX = 16 * 1024
@@ -52,11 +54,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     uvicorn waits for ever for the rest of a request and takes a head of any size. Here a request
     must be complete ``RECEIVE_SECONDS_MAX`` after its first byte, a connection must bring its
-    first one in as long, and a head has at most ``HEAD_MAX`` bytes.
+    first one in as long, and a head has at most ``HEAD_MAX`` bytes. uvicorn's limit of connections
+    holds here too, but the refusal is a problem with a code.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._application = self.app
+        self._connections_max, self.limit_concurrency = self.limit_concurrency, None
         self._deadline: asyncio.TimerHandle | None = None
         self._receiving = False
         self._in_head = False
@@ -92,6 +97,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_bytes > HEAD_MAX and _length(self.url, self.headers) > HEAD_MAX:
             raise ValueError(_TOO_LONG)  # httptools makes it a parser error, uvicorn a 400.
         self._head_bytes = 0
+        is_full = self._connections_max and len(self.connections) >= self._connections_max
+        self.app = _refuse if is_full else self._application
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -119,6 +126,21 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()  # Nobody waits for an answer.
+
+
+async def _refuse(scope: Scope, _receive: Receive, send: Send) -> None:
+    """The application of a connection that is one too many."""
+    problem, request_id = overloaded(), f"refused-{secrets.token_hex(6)}"
+    headers = [
+        (b"x-request-id", request_id.encode()),
+        *problem.headers,
+        (b"content-type", CONTENT_TYPE),
+        (b"connection", b"close"),
+    ]
+    body = problem.body(scope["path"], request_id)
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

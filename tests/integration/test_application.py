@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from exchange.local.servers import EmbeddedRedis
 from ingress.service import create as create_ingress
+from protocol import ids
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
 from runtime.http.asgi import Application
@@ -104,3 +107,45 @@ def test_a_busy_process_refuses_but_tells_that_it_lives(
         assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
         assert answer.headers["retry-after"] == "1"
     assert [answer.status_code for answer in alive] == [200, 200, 200]
+
+
+def test_an_order_that_only_postgres_knows_is_503_while_postgres_is_away(
+    channel: Channel, redis_url: str, database_url: str
+) -> None:
+    settings = load(
+        Settings, {}, redis_url=redis_url, database_url=database_url, admin_key="ak", instance="t"
+    )
+    genesis = found_or_join(channel, settings)
+    entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
+    register(channel, entry)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(application)
+        async with (
+            application.api.router.lifespan_context(application.api),
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+        ):
+            key = bearer("xk_key")
+            placed = await client.post("/orders", json=order_body(price=10), headers=key)
+            known = ids.decode(placed.json()["order_id"])
+            assert known is not None
+            stored = ids.encode(known.time_ms, known.instrument_number, known.sequence + 1)
+            before = await client.get(f"/orders/{stored}", headers=key)
+            refuse_connections(database_url)
+            return [before, await client.get(f"/orders/{stored}", headers=key)]
+
+    before, answer = asyncio.run(ask())
+    assert (before.status_code, before.json()["code"]) == (404, "order_not_found")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+def refuse_connections(database_url: str) -> None:
+    """Let nobody connect to a database any more, and end the connections that there are."""
+    name = str(conninfo_to_dict(database_url)["dbname"])
+    other = database_url.replace(f"/{name}?", "/postgres?")
+    with psycopg.connect(other, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
