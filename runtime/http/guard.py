@@ -106,10 +106,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        body = Problem("malformed_request", msg).body("", "")
+        request_id = _new_request_id()
+        body = Problem("malformed_request", msg).body("", request_id)
         self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: %s\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n" % (CONTENT_TYPE, len(body))
+            b"HTTP/1.1 400 Bad Request\r\nx-request-id: %s\r\ncontent-type: %s\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n"
+            % (request_id.encode(), CONTENT_TYPE, len(body))
         )
         self.transport.write(body)
         self.transport.close()
@@ -130,7 +132,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 async def _refuse(scope: Scope, _receive: Receive, send: Send) -> None:
     """The application of a connection that is one too many."""
-    problem, request_id = overloaded(), f"refused-{secrets.token_hex(6)}"
+    problem, request_id = overloaded(), _new_request_id()
     headers = [
         (b"x-request-id", request_id.encode()),
         *problem.headers,
@@ -141,6 +143,11 @@ async def _refuse(scope: Scope, _receive: Receive, send: Send) -> None:
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _new_request_id() -> str:
+    """Of a request that never reaches the application, which gives the ids otherwise."""
+    return f"refused-{secrets.token_hex(6)}"
 
 
 def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

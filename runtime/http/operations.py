@@ -196,9 +196,8 @@ def _refusal(problems: Iterable[Problem], instance: str) -> dict[str, Any]:
     examples: dict[str, Any] = {}
     names: set[str] = set()
     for problem in problems:
-        known = problem is not MALFORMED_REQUEST  # Which has no path and no id yet.
-        body = problem.body(instance, samples.REQUEST_ID) if known else problem.body("", "")
-        value = msgspec.json.decode(body)
+        path = "" if problem is MALFORMED_REQUEST else instance  # Its path could not be read.
+        value = msgspec.json.decode(problem.body(path, samples.REQUEST_ID))
         examples.setdefault(problem.code, {"summary": problem.title, "value": value})
         names.update(name.decode() for name, _ in problem.headers)
     return {

@@ -1,6 +1,7 @@
 """Clients that are slow or hostile hold nothing up and are let go."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -92,6 +93,9 @@ def test_what_is_not_http_is_a_problem_with_a_code(exchange: RunningExchange) ->
         answer += client.recv(65536)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b'"code":"malformed_request"' in answer
+    head, body = answer.split(b"\r\n\r\n")
+    request_id = json.loads(body)["request_id"]
+    assert f"x-request-id: {request_id}".encode() in head.splitlines()
 
 
 def test_a_body_of_fifty_megabytes_and_deep_or_endless_json_are_refused(
