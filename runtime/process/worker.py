@@ -68,6 +68,7 @@ class Worker(ABC):
 def tune_garbage_collection() -> None:
     """Collect seldom: nearly nothing here is cyclic, and a book of a million orders is walked in
     vain at every full collection (measured: 15 to 25 % of the matcher's time)."""
+    gc.unfreeze()  # What a worker of an earlier history has left is to be collected too.
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
