@@ -7,8 +7,8 @@ from ingress.refusals import LOG_FULL, NEW_HISTORY, not_taken, outcome_unknown
 from protocol.registry import Directory, Instrument
 from runtime.http.coalescer import Coalescer
 from runtime.process.errors import ExchangeError, HistoryChanged
+from runtime.process.promise import Promise, in_task
 from runtime.redis.channel import (
-    AsyncChannel,
     BusyLoadingError,
     FunctionCall,
     NotConnected,
@@ -18,6 +18,7 @@ from runtime.redis.channel import (
 )
 from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, append
 from runtime.redis.genesis import Genesis
+from runtime.redis.link import Link
 
 BATCH_MAX = 1000
 
@@ -48,22 +49,24 @@ class Appender:
     def __init__(
         self, url: str, name: str, waiting_max: int, exchange: Exchange, limits: Limits
     ) -> None:
-        self._channel = AsyncChannel(url, name, on_connect=exchange.follow_history)
+        self._link = Link(url, name, on_connect=exchange.follow_history)
         self._exchange = exchange
         self._limits = limits
         self._coalescer: Coalescer[Item, LogPlace] = Coalescer(self._flush, waiting_max, BATCH_MAX)
 
-    async def append(self, instrument: Instrument, request: AppendRequest) -> LogPlace:
-        """Append one command; returns once it is on disk, or where its first sending was taken.
+    def append(self, instrument: Instrument, request: AppendRequest) -> Promise[LogPlace]:
+        """Append one command. The promise is kept once it is on disk, or with the place where its
+        first sending was taken.
 
-        Raises a 503 problem: ``overloaded`` or ``unavailable`` when it was not taken,
-        ``outcome_unknown`` when nobody can tell.
+        It fails with a 503 problem: ``unavailable`` or ``overloaded`` when the command was not
+        taken, ``outcome_unknown`` when nobody can tell. Raises
+        :class:`~runtime.http.coalescer.Overloaded` when too many wait.
         """
-        return await self._coalescer.submit((instrument, request))
+        return self._coalescer.submit((instrument, request))
 
     async def close(self) -> None:
         await self._coalescer.drain()
-        await self._channel.close()
+        await self._link.close()
 
     async def _flush(self, items: list[Item]) -> list[LogPlace | Exception]:
         results: list[LogPlace | Exception] = [_MISSING] * len(items)
@@ -72,7 +75,7 @@ class Appender:
             # A reset or a restore has begun a new history, and nothing of these was taken. Those
             # whose instrument is the same there are sent again.
             try:
-                await self._exchange.follow_history()
+                await in_task(self._exchange.follow_history())
             except (RedisError, ExchangeError):
                 return results
             known = self._exchange.directory.instruments
@@ -94,7 +97,7 @@ class Appender:
             for partition, indices in by_partition.items()
         ]
         try:
-            replies = await self._channel.pipeline([call.command for call in calls])
+            replies = await self._link.pipeline([call.command for call in calls])
         except (NotConnected, BusyLoadingError, ExchangeError) as error:
             problem = not_taken(error)
         except RedisError as error:

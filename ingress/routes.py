@@ -4,9 +4,9 @@ import time
 
 from ingress import refusals
 from ingress.appender import Appender
-from ingress.decisions import wait_until_decided
 from ingress.intake import accepted, in_the_log, parse_amendment, parse_order, refuse_passed
 from ingress.listing import list_symbol
+from ingress.preferences import order_headers
 from ingress.pressure import Pressure
 from protocol import codec, ids, keys
 from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
@@ -15,17 +15,21 @@ from protocol.records import OrderRecord
 from protocol.registry import Instrument
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
+from runtime.http.decisions import Verdict
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import (
     client_record,
     find_order,
+    forbidden,
     order_answer,
+    order_not_found,
     own_client_order,
     own_order,
 )
 from runtime.http.problems import Problem
+from runtime.process.promise import Promise, in_task
 from runtime.redis.channel import AsyncChannel, RedisError
-from runtime.redis.functions.append import AppendRequest, Urgency
+from runtime.redis.functions.append import AppendRequest, LogPlace, Urgency
 
 
 class OrderRoutes:
@@ -46,13 +50,14 @@ class OrderRoutes:
         self._decision_wait_seconds = decision_wait_seconds
 
     async def place(self, call: Call) -> Answer:
-        """201 once the log has the order on disk."""
+        """201 once the log has the order on disk, or once it is decided if the caller prefers to
+        wait."""
         context = self._context
         broker = context.keyring.broker(call.authorization)
         if broker is None:
             broker = await context.authenticate(call.authorization)
-        idempotency_key = call.header(b"idempotency-key")
-        symbol, order = parse_order(call.body, broker.broker_id, idempotency_key)
+        headers = order_headers(call.headers)
+        symbol, order = parse_order(call.body, broker.broker_id, headers.idempotency_key)
         instrument = context.directory.instruments.get(symbol)
         try:
             refuse_passed(order.valid_until_ms, time.time_ns() // 1_000_000)
@@ -62,18 +67,35 @@ class OrderRoutes:
                 raise
         self._pressure.admit_order()
         if instrument is None:
-            instrument = await list_symbol(context, self._channel, symbol)
-        command = codec.encode(order)
-        request = AppendRequest(symbol, command)
-        if order.client_order_id:
-            field = keys.client_field(instrument.number, broker.broker_id, order.client_order_id)
-            request = request._replace(client=field, digest=digest(symbol, command))
+            instrument = await in_task(list_symbol(context, self._channel, symbol))
+        request = _append_request(instrument, order)
         place = await self._appender.append(instrument, request)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
         if place.repeated:
-            return await self._repeat(order_id, place.digest == request.digest, idempotency_key)
-        body = accepted(symbol, order, order_id, place.time_ms)
-        return Answer(201, body, ((b"location", b"/orders/" + order_id.encode()),))
+            is_same = place.digest == request.digest
+            return await self._repeat(order_id, is_same, headers.idempotency_key is not None)
+        location = (b"location", b"/orders/" + order_id.encode())
+        if headers.wait_seconds:
+            decided = await self._order_when_decided(
+                instrument, place, order_id, headers.wait_seconds
+            )
+            if decided is not None:
+                applied = (b"preference-applied", b"wait=%d" % headers.wait_seconds)
+                return Answer(201, decided, (location, applied))
+        return Answer(201, accepted(symbol, order, order_id, place.time_ms), (location,))
+
+    async def _order_when_decided(
+        self, instrument: Instrument, place: LogPlace, order_id: str, seconds: int
+    ) -> bytes | None:
+        """The new order after its decision, as JSON; ``None`` when nobody can tell in time."""
+        verdict = await self._context.decisions.wait(instrument, place.sequence, seconds)
+        if not verdict.is_decided:
+            return None
+        try:
+            found = await find_order(self._context, order_id)
+        except (RedisError, Overloaded):
+            return None  # The order was taken, so it is answered as one that was not waited for.
+        return None if found is None else order_answer(*found)
 
     async def _is_repeat(self, instrument: Instrument, order: PlaceOrder) -> bool:
         if not order.client_order_id:
@@ -83,34 +105,61 @@ class OrderRoutes:
         )
         return known is not None
 
-    async def _repeat(self, order_id: str, is_same: bool, idempotency_key: bytes | None) -> Answer:
+    async def _repeat(self, order_id: str, is_same: bool, with_header: bool) -> Answer:
         """200 with the order of the first sending, or a problem when that was another order."""
         if not is_same:
-            raise refusals.sent_before(order_id, with_header=idempotency_key is not None)
+            raise refusals.sent_before(order_id, with_header)
         found = await find_order(self._context, order_id)
         assert found is not None, "its record names an entry of the log"
         location = (b"location", b"/orders/" + order_id.encode())
         return Answer(200, order_answer(*found), (location, (b"idempotent-replayed", b"true")))
 
     async def cancel(self, call: Call) -> Answer:
-        """204 when the order is no longer open, 202 when the matcher takes its time."""
-        return await self._cancel((await own_order(self._context, call)).order)
+        """204 when the order is no longer open, 202 when the matcher takes its time.
+
+        Nothing is read before. The engine decides whether the order is open and the caller's; only
+        when it has refused, the order is looked at, to say why."""
+        broker = await self._context.authenticate(call.authorization)
+        order_id = call.parameters[0]
+        place = ids.decode(order_id)
+        if place is None:
+            raise order_not_found()
+        instrument = await self._context.instrument(place.instrument_number)
+        if instrument is None:
+            raise order_not_found()
+        return await self._cancel(instrument, place, order_id, broker.broker_id)
 
     async def cancel_by_client_id(self, call: Call) -> Answer:
         """The same, by the broker's own id of the order."""
-        return await self._cancel((await own_client_order(self._context, call)).order)
-
-    async def _cancel(self, order: OrderRecord) -> Answer:
+        order = (await own_client_order(self._context, call)).order
         if not order.state.is_open:
             return Answer(204)
         instrument = self._context.directory.instruments[order.symbol]
+        place = ids.DecodedId(order.created_ms, order.instrument_number, order.sequence)
+        return await self._cancel(instrument, place, order.order_id, order.broker_id)
+
+    async def _cancel(
+        self, instrument: Instrument, place: ids.DecodedId, order_id: str, broker_id: str
+    ) -> Answer:
         self._pressure.admit_cancel()
-        command = codec.encode(CancelOrder(order.sequence))
-        request = AppendRequest(order.symbol, command, Urgency.CANCEL)
-        place = await self._appender.append(instrument, request)
-        if await self._decided(instrument, place.sequence):
+        command = codec.encode(CancelOrder(place.sequence, broker_id, place.time_ms))
+        request = AppendRequest(instrument.symbol, command, Urgency.CANCEL, broker=broker_id)
+        taken = await self._appender.append(instrument, request)
+        verdict = await self._decision(instrument, taken)
+        if verdict.is_decided and verdict.reason == "":
             return Answer(204)
-        return _in_the_log(order, "cancel")
+        if not verdict.is_decided:
+            return _in_the_log(order_id, "cancel")
+        try:
+            found = await find_order(self._context, order_id)
+        except (RedisError, Overloaded) as error:
+            raise refusals.outcome_unknown(error) from error
+        if found is None:
+            raise order_not_found()
+        if found.order.broker_id != broker_id:
+            raise forbidden()
+        assert not found.order.state.is_open, "a cancel of an open order is never refused"
+        return Answer(204)
 
     async def amend(self, call: Call) -> Answer:
         """200 with the changed order, 409 or 412 when it stays untouched, 202 when the matcher
@@ -121,30 +170,41 @@ class OrderRoutes:
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_order()
-        request = AppendRequest(order.symbol, codec.encode(command))
-        place = await self._appender.append(instrument, request)
-        if not await self._decided(instrument, place.sequence):
-            return _in_the_log(order, "amendment")
-        found = await find_order(self._context, order.order_id)
+        request = AppendRequest(order.symbol, codec.encode(command), broker=order.broker_id)
+        taken = await self._appender.append(instrument, request)
+        verdict = await self._decision(instrument, taken)
+        if not verdict.is_decided:
+            return _in_the_log(order.order_id, "amendment")
+        try:
+            found = await find_order(self._context, order.order_id)
+        except (RedisError, Overloaded) as error:
+            raise refusals.outcome_unknown(error) from error
         assert found is not None, "it was there before"
-        if found.order.amended_sequence < place.sequence:
+        if found.order.amended_sequence < taken.sequence:
             _refuse_in_vain(found.order, command)  # The order has changed on the way.
             raise refusals.order_changed()
         version = b'"%d"' % found.order.version
         return Answer(200, order_answer(found.order, found.fills), ((b"etag", version),))
 
-    async def _decided(self, instrument: Instrument, sequence: int) -> bool:
-        try:
-            return await wait_until_decided(
-                self._context, instrument, sequence, self._decision_wait_seconds
-            )
-        except (RedisError, Overloaded) as error:
-            # The command is in the log, so nobody may be told that nothing was taken.
-            raise refusals.outcome_unknown(error) from error
+    def _decision(self, instrument: Instrument, taken: LogPlace) -> Promise[Verdict]:
+        return self._context.decisions.wait(instrument, taken.sequence, self._decision_wait_seconds)
 
 
-def _in_the_log(order: OrderRecord, what: str) -> Answer:
-    return Answer(202, in_the_log(what), ((b"location", b"/orders/" + order.order_id.encode()),))
+def _append_request(instrument: Instrument, order: PlaceOrder) -> AppendRequest:
+    symbol, command = instrument.symbol, codec.encode(order)
+    if not order.client_order_id:
+        return AppendRequest(symbol, command, broker=order.broker_id)
+    return AppendRequest(
+        symbol,
+        command,
+        client=keys.client_field(instrument.number, order.broker_id, order.client_order_id),
+        digest=digest(symbol, command),
+        broker=order.broker_id,
+    )
+
+
+def _in_the_log(order_id: str, what: str) -> Answer:
+    return Answer(202, in_the_log(what), ((b"location", b"/orders/" + order_id.encode()),))
 
 
 def _refuse_in_vain(order: OrderRecord, command: AmendOrder) -> None:

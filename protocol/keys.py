@@ -53,8 +53,13 @@ def workers(kind: str) -> str:
 
 def heads(partition: int) -> str:
     """Symbol → last sequence appended; ``@time`` last stamp in ms; ``@bell`` last bell number;
-    ``@count`` commands appended so far."""
+    ``@count`` commands appended so far; :func:`broker_mark` → the bell of the broker's last one."""
     return f"{{p{partition:02d}}}:heads"
+
+
+def broker_mark(broker_id: str) -> str:
+    """A field of :func:`heads`. No symbol begins like this."""
+    return f"@b:{broker_id}"
 
 
 def bell(partition: int) -> str:
@@ -112,6 +117,16 @@ def closed_order(partition: int, field: str) -> str:
 
 def fills(partition: int, field: str) -> str:
     return f"{{p{partition:02d}}}:fills:{field}"
+
+
+def book(partition: int, symbol: str) -> str:
+    """A book snapshot and the changes since (``protocol.books``)."""
+    return f"{{p{partition:02d}}}:book:{symbol}"
+
+
+def decided(partition: int) -> str:
+    """The channel on which each commit tells what it has decided (``protocol.decisions``)."""
+    return f"{{p{partition:02d}}}:decided"
 
 
 def books(partition: int) -> str:

@@ -1,7 +1,6 @@
 """What the read API answers, from what Redis holds. Pure mapping."""
 
 import re
-from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import parse_qsl
 
@@ -99,11 +98,9 @@ def _levels(text: str, depth: int) -> str:
     return ",".join(levels)
 
 
-def balance_answer(broker: Broker, cash: Iterable[bytes | None]) -> bytes:
-    """The body of ``GET /balance``; one amount per partition, absent where the broker never
-    traded."""
-    balance = sum(int(amount) for amount in cash if amount is not None)
-    return msgspec.json.encode(BalanceAnswer(broker.broker_id, broker.name, balance))
+def balance_answer(broker: Broker, cash: int) -> bytes:
+    """The body of ``GET /balance``; ``cash`` in cents."""
+    return msgspec.json.encode(BalanceAnswer(broker.broker_id, broker.name, cash))
 
 
 def check_symbol(symbol: str) -> str:

@@ -30,7 +30,7 @@ def debug_router(context: Context) -> APIRouter:
     @router.get("/trade-count")
     async def trade_count(request: Request) -> TradeCountAnswer:
         context.require_admin(request)
-        replies = await context.read(
+        replies = await context.read_in_task(
             *[
                 ("HVALS", keys.positions(partition))
                 for partition in all_partitions(context.genesis.partitions)

@@ -100,7 +100,7 @@ BALANCE = Operation(
         200: Success(
             "The balance of the calling broker.",
             BalanceAnswer,
-            balance_answer(samples.BROKER, [b"-1259200", None]),
+            balance_answer(samples.BROKER, -1259200),
         )
     },
     problems=_ALWAYS,

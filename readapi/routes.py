@@ -1,8 +1,15 @@
-"""The hot reads: one round trip to Redis each, shared with whoever else is asking."""
+"""The hot reads: one round trip to Redis each, shared with whoever else is asking.
 
-from typing import cast
+A broker never sees an answer that is older than an order that he knows to be taken. When the log
+has commands of his that the matcher has not reached, a read waits for them for up to
+``DECISION_SECONDS``.
+"""
 
-from protocol import books, keys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from protocol import books
 from protocol.partitions import all_partitions
 from protocol.registry import Instrument
 from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
@@ -16,57 +23,93 @@ from readapi.answers import (
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import order_answer, own_client_order, own_order
+from runtime.redis.channel import FunctionCall
+from runtime.redis.functions.read_balance import read_balance
+from runtime.redis.functions.read_book import read_book
+from runtime.redis.functions.read_prices import read_prices
 
 DEPTH_DEFAULT = 10
 TRADES_DEFAULT = 50
+DECISION_SECONDS = 0.1
+PREPARED_MAX = 4096
+
+T = TypeVar("T")
 
 
 class ReadRoutes:
+    """Handlers of the hot endpoints."""
+
     def __init__(self, context: Context) -> None:
         self._context = context
         self._prepared: dict[tuple[str, int], tuple[bytes, bytes]] = {}
 
     async def order(self, call: Call) -> Answer:
-        found = await own_order(self._context, call)
+        """200 with the order and its trades."""
+        found = await own_order(self._context, call, DECISION_SECONDS)
         return Answer(200, order_answer(found.order, found.fills))
 
     async def order_by_client_id(self, call: Call) -> Answer:
-        found = await own_client_order(self._context, call)
+        """The same, by the broker's own id of the order."""
+        found = await own_client_order(self._context, call, DECISION_SECONDS)
         return Answer(200, order_answer(found.order, found.fills))
 
     async def price(self, call: Call) -> Answer:
-        await self._context.authenticate(call.authorization)
+        """200 with the last price and the average, 404 before the first trade."""
+        broker = await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         count = integer_parameter(call.query_string, "trades", TRADES_DEFAULT, PRICE_WINDOW_MAX)
         instrument = self._instrument(symbol)
         if instrument is None:
             return Answer(200, price_answer(symbol, []))
-        (prices,) = await self._context.read(
-            ("LRANGE", keys.prices(instrument.partition, symbol), -count, -1)
+        partition = instrument.partition
+        read = await self._up_to_date(
+            read_prices(partition, symbol, count, broker.broker_id),
+            lambda read: {partition: read.awaited} if read.awaited else {},
         )
-        return Answer(200, price_answer(symbol, cast("list[bytes]", prices)))
+        return Answer(200, price_answer(symbol, read.prices))
 
     async def book(self, call: Call) -> Answer:
-        await self._context.authenticate(call.authorization)
+        """200 with the book."""
+        broker = await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         depth = integer_parameter(call.query_string, "depth", DEPTH_DEFAULT, BOOK_DEPTH_MAX)
         instrument = self._instrument(symbol)
         stored: bytes | None = None
         if instrument is not None:
-            (reply,) = await self._context.read(("HGET", keys.books(instrument.partition), symbol))
-            stored = cast("bytes | None", reply)
+            partition = instrument.partition
+            read = await self._up_to_date(
+                read_book(partition, symbol, broker.broker_id),
+                lambda read: {partition: read.awaited} if read.awaited else {},
+            )
+            stored = read.stored
         return Answer(200, self._render(symbol, stored or books.EMPTY, depth))
 
     async def balance(self, call: Call) -> Answer:
+        """200 with the broker's cash."""
         context = self._context
         broker = await context.authenticate(call.authorization)
-        cash = await context.read(
-            *[
-                ("HGET", keys.balances(partition), broker.broker_id)
-                for partition in all_partitions(context.genesis.partitions)
-            ]
+        partitions = list(all_partitions(context.genesis.partitions))
+        read = await self._up_to_date(
+            read_balance(partitions, broker.broker_id), lambda read: read.awaited
         )
-        return Answer(200, balance_answer(broker, cast("list[bytes | None]", cash)))
+        return Answer(200, balance_answer(broker, read.cash))
+
+    async def _up_to_date(
+        self, function: FunctionCall[T], awaited: Callable[[T], dict[int, int]]
+    ) -> T:
+        """What ``function`` reads, once the ``awaited`` bells are reached or the time is over."""
+        context = self._context
+        read = await context.fetch(function)
+        deadline = 0.0
+        while bells := awaited(read):
+            now = time.monotonic()
+            deadline = deadline or now + DECISION_SECONDS
+            if now >= deadline:
+                break
+            for partition, bell in bells.items():
+                await context.decisions.reached(partition, bell, max(0.0, deadline - now))
+            read = await context.fetch(function)
+        return read
 
     def _instrument(self, symbol: str) -> Instrument | None:
         """From memory alone: the tail of the registry brings a new symbol within a moment, and
@@ -83,6 +126,3 @@ class ReadRoutes:
             self._prepared.clear()
         self._prepared[symbol, depth] = (stored, body)
         return body
-
-
-PREPARED_MAX = 4096

@@ -1,89 +1,81 @@
-"""The outermost ASGI callable of ingress and the read API.
+"""The ASGI callable of ingress and the read API.
 
-Every request passes here: its body is read within a bound, it gets an id, it is looked up among
-the hot endpoints and otherwise handed to FastAPI, and whatever goes wrong becomes a problem.
+Requests that the fast lane does not take come here: those of ordinary FastAPI, and all of them
+under another server than ours. The body is read within a bound, the request gets an id, it is
+looked up among the hot endpoints and otherwise handed to FastAPI, and whatever goes wrong becomes a
+problem.
 """
 
-import itertools
-import re
-import secrets
+import asyncio
 import time
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protocol.units import BODY_BYTES_MAX
-from runtime.http import metrics
-from runtime.http.admission import Admission
-from runtime.http.endpoints import Answer, Call, Endpoint, EndpointTable, Headers
-from runtime.http.problems import CONTENT_TYPE, as_problem, body_too_large
+from runtime.http.dispatcher import FALLBACK, Dispatcher, answer_headers, problem_answer
+from runtime.http.endpoints import Answer, Call, Endpoint, Headers
+from runtime.http.problems import body_too_large
 
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_FALLBACK = "other"
 
 
 class Application:
-    """The outermost ASGI callable."""
+    """``dispatcher`` answers the hot endpoints, ``api`` everything else."""
 
     def __init__(self, api: FastAPI, endpoints: list[Endpoint]) -> None:
         self.api = api
+        self.dispatcher = Dispatcher(endpoints)
         self._app: ASGIApp = api
-        self._table = EndpointTable(endpoints)
-        self._id_prefix = secrets.token_hex(6)
-        self._counter = itertools.count(1)
-        self._seconds = {
-            path: metrics.SECONDS.labels(path) for path in [_FALLBACK, *(e.path for e in endpoints)]
-        }
-        self._requests: dict[tuple[str, int], Any] = {}
-        self._admission = Admission()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers: Headers = scope["headers"]
-        authorization, content_length, request_id = _known_headers(headers)
-        if request_id is None:
-            request_id = f"{self._id_prefix}-{next(self._counter):x}"
-        path: str = scope["path"]
-        label = _FALLBACK
-        started = time.perf_counter()
+        authorization, content_length, asked_id = known_headers(scope["headers"])
+        request_id = self.dispatcher.request_id(asked_id)
         try:
             # Only whole requests count as in flight, so a client that sends slowly takes no place.
             body = await _read_body(content_length, receive)
-            started = time.perf_counter()
-            found = self._table.find(scope["method"], path)
-            counts = not path.startswith(_ALWAYS_ANSWERED)
-            if counts:
-                self._admission.enter(started)
-            try:
-                if found is None:
-                    status = await self._fall_back(scope, body, receive, send, request_id)
-                    self._count(label, status, started)
-                    return
-                endpoint, parameters = found
-                label = endpoint.path
-                call = Call(headers, authorization, scope["query_string"], body, parameters)
-                answer = await endpoint.handler(call)
-            finally:
-                if counts:
-                    self._admission.leave(started, time.perf_counter())
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
-            problem = as_problem(error)
-            answer = Answer(
-                problem.status, problem.body(path, request_id), problem.headers, CONTENT_TYPE
-            )
-        await send(_start(answer, request_id))
-        await send({"type": "http.response.body", "body": answer.body})
-        self._count(label, answer.status, started)
+            answer = problem_answer(error, scope["path"], request_id)
+            self.dispatcher.count(FALLBACK, answer.status, 0.0)
+            await _send(send, answer, request_id)
+            return
+        found = self.dispatcher.table.find(scope["method"], scope["path"])
+        if found is None:
+            await self._fall_back(scope, body, receive, send, request_id)
+            return
+        call = Call(scope["headers"], authorization, scope["query_string"], body, found[1])
+        replied: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.dispatcher.answer(found, call, scope["path"], request_id, replied.set_result)
+        await _send(send, await replied, request_id)
 
     async def _fall_back(
         self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
+    ) -> None:
+        """Let FastAPI answer, unless the process has too much to do."""
+        started = time.perf_counter()
+        admission = self.dispatcher.admission
+        counts = not scope["path"].startswith(_ALWAYS_ANSWERED)
+        try:
+            if counts:
+                admission.enter(started)
+            try:
+                status = await self._ask_fastapi(scope, body, receive, send, request_id)
+            finally:
+                if counts:
+                    admission.leave(started, time.perf_counter())
+        except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
+            answer = problem_answer(error, scope["path"], request_id)
+            status = answer.status
+            await _send(send, answer, request_id)
+        self.dispatcher.count(FALLBACK, status, time.perf_counter() - started)
+
+    async def _ask_fastapi(
+        self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
     ) -> int:
-        """Answer with FastAPI. The body was read already, and the answer gets the request id.
-        Returns the status."""
+        """The body was read already, and the answer gets the request id. Returns the status."""
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         # All bodies are JSON here, also where a client names another content type.
         scope["headers"] = [
@@ -119,40 +111,35 @@ class Application:
                 raise
         return status
 
-    def _count(self, label: str, status: int, started: float) -> None:
-        counter = self._requests.get((label, status))
-        if counter is None:
-            counter = metrics.REQUESTS.labels(label, str(status))
-            self._requests[label, status] = counter
-        counter.inc()
-        self._seconds[label].observe(time.perf_counter() - started)
 
-
-def _known_headers(headers: Headers) -> tuple[bytes | None, bytes | None, str | None]:
-    """Authorization, Content-Length, and X-Request-Id where it can be used; in one pass."""
+def known_headers(headers: Headers) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Authorization, Content-Length and X-Request-Id, in one pass."""
     authorization = content_length = request_id = None
     for name, value in headers:
         if name == b"authorization":
             authorization = value
         elif name == b"content-length":
             content_length = value
-        elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            request_id = value.decode()
+        elif name == b"x-request-id":
+            request_id = value
     return authorization, content_length, request_id
 
 
-def _start(answer: Answer, request_id: str) -> Message:
-    headers: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
-    if answer.status != 204:
-        headers.append((b"content-type", answer.content_type))
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+def length_is_allowed(content_length: bytes | None) -> bool:
+    """Whether a body of this Content-Length may come."""
+    return content_length is None or (
+        content_length.isdigit() and int(content_length) <= BODY_BYTES_MAX
+    )
+
+
+async def _send(send: Send, answer: Answer, request_id: str) -> None:
+    headers = answer_headers(answer, request_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
-    if content_length is not None and (
-        not content_length.isdigit() or int(content_length) > BODY_BYTES_MAX
-    ):
+    if not length_is_allowed(content_length):
         raise body_too_large()
     parts: list[bytes] = []
     size, more = 0, True

@@ -9,11 +9,13 @@ from fastapi import Request
 
 from protocol.registry import Broker, Directory, Instrument
 from runtime.http.coalescer import Coalescer
+from runtime.http.decisions import Decisions
 from runtime.http.keyring import Keyring
 from runtime.http.problems import unauthorized
 from runtime.postgres import history
 from runtime.postgres.archive import Archive
 from runtime.process.errors import HistoryChanged
+from runtime.process.promise import in_task
 from runtime.process.settings import Settings
 from runtime.redis.channel import (
     AsyncChannel,
@@ -24,6 +26,7 @@ from runtime.redis.channel import (
 )
 from runtime.redis.genesis import Genesis
 from runtime.redis.genesis import read as read_genesis
+from runtime.redis.link import Link
 from runtime.redis.registry import RegistryReader
 
 T = TypeVar("T")
@@ -36,7 +39,11 @@ READS_BATCH_MAX = 512
 
 class Context:
     """Opened by the application's lifespan, in the exchange of ``genesis``. ``on_failure`` must end
-    the process, and may let it answer what it has begun."""
+    the process, and may let it answer what it has begun.
+
+    :meth:`read`, :meth:`fetch`, :meth:`authenticate` and :meth:`instrument` are for handlers that
+    are driven by hand (``runtime.process.promise``), the others for tasks.
+    """
 
     def __init__(
         self, settings: Settings, genesis: Genesis, on_failure: Callable[[Exception], None]
@@ -50,14 +57,18 @@ class Context:
         )
         self.keyring = Keyring(self.directory, settings.admin_key)
         self.archive = Archive(settings.database_url)
-        self._channel = AsyncChannel(settings.redis_url, f"reads-{settings.instance}")
+        self._link = Link(settings.redis_url, f"reads-{settings.instance}")
         self._reads: Coalescer[tuple[RedisCommand, ...], list[object]] = Coalescer(
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
+        )
+        self.decisions = Decisions(
+            settings.redis_url, settings.instance, lambda: self.genesis, self.read
         )
         self._tail: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self.registry.refresh()
+        self.decisions.start()
         self._tail = asyncio.create_task(self.registry.tail())
         self._tail.add_done_callback(self._tail_ended)
 
@@ -95,8 +106,9 @@ class Context:
         if self._tail is not None:
             self._tail.cancel()
             await asyncio.wait([self._tail])  # However it ended.
+        await self.decisions.close()
         await self._reads.drain()
-        await self._channel.close()
+        await self._link.close()
         await self.registry.close()
         await self.archive.close()
 
@@ -106,10 +118,19 @@ class Context:
         An error reply is raised."""
         return raise_errors(await self._reads.submit(commands))
 
+    async def read_in_task(self, *commands: RedisCommand) -> list[object]:
+        """:meth:`read` for a task."""
+        return raise_errors(await self._reads.submit(commands).future())
+
+    async def fetch(self, function: FunctionCall[T]) -> T:
+        """What a Function that only reads has answered; see :meth:`read`."""
+        (reply,) = await self.read(function.command)
+        return function.read(reply)
+
     async def _flush_reads(
         self, batch: list[tuple[RedisCommand, ...]]
     ) -> list[list[object] | Exception]:
-        replies = await self._channel.pipeline([c for commands in batch for c in commands])
+        replies = await self._link.pipeline([c for commands in batch for c in commands])
         results: list[list[object] | Exception] = []
         at = 0
         for commands in batch:
@@ -123,7 +144,7 @@ class Context:
         if broker is not None:
             return broker
         if self.keyring.looks_like_key(authorization):
-            await self.registry.refresh()
+            await in_task(self.registry.refresh())
             broker = self.keyring.broker(authorization)
         if broker is None:
             raise unauthorized("api key")
@@ -140,7 +161,7 @@ class Context:
         instrument = self.directory.instruments_by_number.get(number)
         # Numbers are dense, so one far beyond what is known was never given.
         if instrument is None and number <= len(self.directory.instruments_by_number) + 1000:
-            await self.registry.refresh()
+            await in_task(self.registry.refresh())
             instrument = self.directory.instruments_by_number.get(number)
         return instrument
 

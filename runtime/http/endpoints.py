@@ -1,11 +1,13 @@
-"""Hot endpoints: what a request costs on the paths that carry the load.
+"""Hot endpoints: the paths that carry the load.
 
-A hot endpoint is a coroutine ``(Call) -> Answer`` found by two dictionary look-ups before FastAPI
-is asked.
+A hot endpoint is a coroutine ``(Call) -> Answer`` that is driven by hand
+(``runtime.process.promise``). :class:`EndpointTable` is the one table of what is answered in the
+fast lane; FastAPI answers everything else.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from runtime.http.operations import Operation
 
@@ -56,7 +58,7 @@ class Answer:
         self.content_type = content_type
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[Call], Coroutine[Any, None, Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,28 @@ class Endpoint:
     operation: Operation | None = None
 
 
+Found = tuple[Endpoint, tuple[str, ...]]
+"""An endpoint and the ``{…}`` parts of the path."""
+
+
 class EndpointTable:
     """Finds an endpoint by method and path."""
 
     def __init__(self, endpoints: list[Endpoint]) -> None:
+        self._fixed: dict[tuple[str, str], Found] = {}
         self._candidates: dict[tuple[str, int, str], list[tuple[list[str], Endpoint]]] = {}
         for endpoint in endpoints:
+            if "{" not in endpoint.path:
+                self._fixed[endpoint.method, endpoint.path] = (endpoint, ())
+                continue
             parts = endpoint.path.split("/")
             key = (endpoint.method, len(parts), parts[1])
             self._candidates.setdefault(key, []).append((parts, endpoint))
 
-    def find(self, method: str, path: str) -> tuple[Endpoint, tuple[str, ...]] | None:
+    def find(self, method: str, path: str) -> Found | None:
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return fixed
         parts = path.split("/")
         first = parts[1] if len(parts) > 1 else ""  # `OPTIONS *` has no slash at all.
         for pattern, endpoint in self._candidates.get((method, len(parts), first), ()):

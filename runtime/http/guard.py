@@ -66,14 +66,48 @@ class GuardedProtocol(HttpToolsProtocol):
         self._receiving = False
         self._in_head = False
         self._head_bytes = 0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
+        self.raw_transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]
+        self.raw_transport = transport
         self._arm()
+        self.has_answered()
+        self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         super().connection_lost(exc)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this connection is one too many."""
+        most = self._connections_max
+        return most is not None and len(self.connections) >= most
+
+    def has_answered(self) -> None:
+        """The connection is idle from now on, unless a request is under way."""
+        self._idle_since = self.loop.time()
+
+    def on_response_complete(self) -> None:
+        """What uvicorn does, without its timer for every answer."""
+        self.has_answered()
+        super().on_response_complete()
+        self._unset_keepalive_if_required()
+
+    def _look_if_idle(self) -> None:
+        """One timer a connection: it looks how long nothing has been asked."""
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0 and not (is_busy or self._receiving):
+            self.transport.close()
+        else:
+            seconds = left if left > 0 else self.timeout_keep_alive
+            self._idle_timer = self.loop.call_later(seconds, self._look_if_idle)
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
@@ -92,14 +126,17 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self.check_head()
+        self.app = _refuse if self.is_full else self._application
+        super().on_headers_complete()
+
+    def check_head(self) -> None:
+        """The head of a request has come. Raises :class:`ValueError` when it is too long."""
         self._in_head = False
         # Much may have come in one piece; only then is the head worth measuring.
         if self._head_bytes > HEAD_MAX and _length(self.url, self.headers) > HEAD_MAX:
             raise ValueError(_TOO_LONG)  # httptools makes it a parser error, uvicorn a 400.
         self._head_bytes = 0
-        is_full = self._connections_max and len(self.connections) >= self._connections_max
-        self.app = _refuse if is_full else self._application
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._receiving = False

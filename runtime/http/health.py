@@ -49,7 +49,7 @@ def _router(context: Context) -> APIRouter:
     @router.get("/health/ready")
     async def ready() -> Response:
         try:
-            await context.read(("PING",))
+            await context.read_in_task(("PING",))
         except (RedisError, Overloaded):
             return _json(ReadinessAnswer("unavailable", redis=False), 503)
         return _json(ReadinessAnswer("ok", redis=True))

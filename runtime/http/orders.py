@@ -15,8 +15,10 @@ from runtime.http.context import Context
 from runtime.http.endpoints import Call
 from runtime.http.problems import Problem
 from runtime.http.schemas import FillAnswer, OrderAnswer
+from runtime.process.promise import in_task
 from runtime.redis.functions.append import LogPlace
-from runtime.redis.order_log import LogEntry, RawEntry, log_entries
+from runtime.redis.functions.read_order import StoredOrder, read_order
+from runtime.redis.order_log import LogEntry
 
 
 class FoundOrder(NamedTuple):
@@ -24,10 +26,13 @@ class FoundOrder(NamedTuple):
     fills: list[FillRecord]
 
 
-async def find_order(context: Context, order_id: str) -> FoundOrder | None:
+async def find_order(
+    context: Context, order_id: str, decision_seconds: float = 0.0
+) -> FoundOrder | None:
     """The order of an id, or ``None`` when the id is not one that the log gave out.
 
     An order is open, closed, or still only in the log; one that closed long ago is in PostgreSQL.
+    Where it is only in the log, its decision is waited for up to ``decision_seconds``.
     """
     place = ids.decode(order_id)
     if place is None:
@@ -35,38 +40,36 @@ async def find_order(context: Context, order_id: str) -> FoundOrder | None:
     instrument = await context.instrument(place.instrument_number)
     if instrument is None:
         return None
-    partition = instrument.partition
-    field = keys.order_field(place.instrument_number, place.sequence)
-    log_id = f"{place.sequence}-0"
-    is_open, is_closed, fills, entries = await context.read(
-        ("HGET", keys.open_orders(partition), field),
-        ("GET", keys.closed_order(partition, field)),
-        ("LRANGE", keys.fills(partition, field), 0, -1),
-        ("XRANGE", keys.orders(partition, instrument.symbol), log_id, log_id),
-    )
-    # The closed record is the later one, should a commit have come between the two reads.
-    stored = cast("bytes | None", is_closed or is_open)
-    if stored is not None:
-        order = codec.decode_order(stored)
-        found = FoundOrder(order, _fills_of(order, cast("list[bytes]", fills)))
-    elif entries:
-        (entry,) = log_entries(cast("list[RawEntry]", entries))
-        pending = _pending(instrument, place, entry)
-        if pending is None:
-            return None
-        found = FoundOrder(pending, [])
-    else:
-        archived = await context.archive.order(order_id)
-        if archived is None:
-            return None
-        found = FoundOrder(*archived)
-    return found if found.order.created_ms == place.time_ms else None
+    read = read_order(instrument.partition, instrument.symbol, instrument.number, place.sequence)
+    stored = await context.fetch(read)
+    if stored.entry is not None and decision_seconds:
+        verdict = await context.decisions.wait(instrument, place.sequence, decision_seconds)
+        if verdict.is_decided:
+            stored = await context.fetch(read)
+    found = _found(instrument, place, stored)
+    if found is None and stored.record is None and stored.entry is None:
+        archived = await in_task(context.archive.order(order_id))
+        found = None if archived is None else FoundOrder(*archived)
+    if found is None or found.order.created_ms != place.time_ms:
+        return None
+    return found
 
 
-async def own_order(context: Context, call: Call) -> FoundOrder:
-    """The order that a request names, if it is the caller's; else 401, 404 or 403."""
+def _found(instrument: Instrument, place: ids.DecodedId, stored: StoredOrder) -> FoundOrder | None:
+    if stored.record is not None:
+        fills = [codec.decode_fill(payload) for payload in stored.fills]
+        return FoundOrder(codec.decode_order(stored.record), fills)
+    if stored.entry is None:
+        return None
+    pending = _pending(instrument, place, stored.entry)
+    return None if pending is None else FoundOrder(pending, [])
+
+
+async def own_order(context: Context, call: Call, decision_seconds: float = 0.0) -> FoundOrder:
+    """The order that a request names, if it is the caller's; else 401, 404 or 403. See
+    :func:`find_order`."""
     broker = await context.authenticate(call.authorization)
-    found = await find_order(context, call.parameters[0])
+    found = await find_order(context, call.parameters[0], decision_seconds)
     if found is None:
         raise order_not_found()
     if found.order.broker_id != broker.broker_id:
@@ -75,12 +78,16 @@ async def own_order(context: Context, call: Call) -> FoundOrder:
 
 
 async def client_order(
-    context: Context, broker_id: str, symbol: str, client_order_id: str
+    context: Context,
+    broker_id: str,
+    symbol: str,
+    client_order_id: str,
+    decision_seconds: float = 0.0,
 ) -> FoundOrder | None:
     """The order to which the broker gave this id; where it gave none, the order's own id does."""
     instrument = context.directory.instruments.get(symbol)
     if instrument is None:
-        await context.registry.refresh()
+        await in_task(context.registry.refresh())
         instrument = context.directory.instruments.get(symbol)
     if instrument is None:
         return None
@@ -89,8 +96,8 @@ async def client_order(
     if place is not None:
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
     else:
-        order_id = await context.archive.order_id_of(broker_id, symbol, client_order_id)
-    found = await find_order(context, order_id or client_order_id)
+        order_id = await in_task(context.archive.order_id_of(broker_id, symbol, client_order_id))
+    found = await find_order(context, order_id or client_order_id, decision_seconds)
     if found is None or (found.order.symbol, found.order.broker_id) != (symbol, broker_id):
         return None
     return found
@@ -109,27 +116,17 @@ async def client_record(
     return found[0] if found else None
 
 
-async def own_client_order(context: Context, call: Call) -> FoundOrder:
-    """The caller's order that a request names by symbol and client order id; else 401 or 404."""
+async def own_client_order(
+    context: Context, call: Call, decision_seconds: float = 0.0
+) -> FoundOrder:
+    """The caller's order that a request names by symbol and client order id; else 401 or 404. See
+    :func:`find_order`."""
     broker = await context.authenticate(call.authorization)
     symbol, client_order_id = call.parameters
-    found = await client_order(context, broker.broker_id, symbol, client_order_id)
+    found = await client_order(context, broker.broker_id, symbol, client_order_id, decision_seconds)
     if found is None:
         raise client_order_not_found()
     return found
-
-
-def _fills_of(order: OrderRecord, encoded: list[bytes]) -> list[FillRecord]:
-    """The fills that the record knows of; a commit between the two reads may have added more."""
-    fills = []
-    known = order.filled_quantity
-    for payload in encoded:
-        if known <= 0:
-            break
-        fill = codec.decode_fill(payload)
-        fills.append(fill)
-        known -= fill.quantity
-    return fills
 
 
 def _pending(instrument: Instrument, place: ids.DecodedId, entry: LogEntry) -> OrderRecord | None:

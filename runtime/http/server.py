@@ -15,7 +15,7 @@ import uvicorn
 
 from runtime.http.context import Context
 from runtime.http.factory import create_app
-from runtime.http.guard import GuardedProtocol
+from runtime.http.lane import FastLaneProtocol
 from runtime.http.service import Service
 from runtime.process import logs
 from runtime.process.errors import SettingsError
@@ -72,7 +72,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     config = uvicorn.Config(
         create_app(settings, genesis, creators, fail),
         loop="uvloop",
-        http=GuardedProtocol,
+        http=FastLaneProtocol,
         proxy_headers=False,
         access_log=False,
         log_config=None,

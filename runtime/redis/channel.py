@@ -119,7 +119,7 @@ class Channel:
         if self._fail is not None:
             self._fail("send")
         try:
-            self._connection.send_packed_command([_pack(commands)], check_health=False)
+            self._connection.send_packed_command([pack(commands)], check_health=False)
         except BaseException:
             self.close()
             raise
@@ -160,7 +160,7 @@ def pairs(flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _pack(commands: Sequence[RedisCommand]) -> bytes:
+def pack(commands: Sequence[RedisCommand]) -> bytes:
     """One buffer for one write; redis-py's own packing looks at every argument in Python."""
     return b"".join(map(pack_command, commands))
 
@@ -244,7 +244,7 @@ class AsyncChannel:
         connection = self._connection
         if self._fail is not None:
             self._fail("send")
-        await connection.send_packed_command([_pack(commands)], check_health=False)
+        await connection.send_packed_command([pack(commands)], check_health=False)
         if self._fail is not None:
             self._fail("sent")
         replies: list[Any] = []

@@ -39,7 +39,8 @@ def bells(raw: Sequence[RawEntry]) -> list[Bell]:
 
 class Heads(NamedTuple):
     """Where the logs of a partition end: the time of the last append in ms, the number of the last
-    bell, how many commands were appended in all, and the last sequence of each symbol."""
+    bell, how many commands were appended in all, and the last sequence of each symbol. The marks of
+    brokers are left out."""
 
     time_ms: int
     bell: int
@@ -49,7 +50,10 @@ class Heads(NamedTuple):
     @classmethod
     def parse(cls, stored: dict[bytes, bytes]) -> "Heads":
         values = {name.decode(): int(value) for name, value in stored.items()}
-        return cls(values.pop("@time", 0), values.pop("@bell", 0), values.pop("@count", 0), values)
+        sequences = {name: value for name, value in values.items() if name[0] != "@"}
+        return cls(
+            values.get("@time", 0), values.get("@bell", 0), values.get("@count", 0), sequences
+        )
 
     def fields(self) -> list[str | int]:
         """What HSET takes to store them."""

@@ -1,10 +1,12 @@
 -- append: commands into the logs of one partition.
 -- KEYS heads, bell, batch, events, records of client order ids, those before them, one log per
 -- symbol. ARGV history; limits: commands not applied, batches not stored, records, their age in
--- ms; then n, n symbols, then (index of symbol, urgency, client, digest, command)...
+-- ms; then n, n symbols, m, the marks of m brokers, then (index of symbol, urgency, client, digest,
+-- command)...
 -- Returns {time in ms, one value per command}: its sequence; -1 when it was refused because too
 -- much is waiting; 'sequence:time:digest' of the first command of this client field when there
--- was one. The time never goes back.
+-- was one. The time never goes back. The mark of a broker is the field of the heads under which
+-- the bell of his last command is kept.
 
 local BELL_KEPT = 4096  -- A matcher that is further behind than this reads the heads instead.
 
@@ -32,6 +34,8 @@ local function append(keys, argv)
   local count = tonumber(argv[6])
   local symbols = {}
   for i = 1, count do symbols[i] = argv[6 + i] end
+  local marks = 7 + count  -- Where their number stands.
+  local first = marks + tonumber(argv[marks]) + 1
   local known = redis.call('HMGET', heads, '@time', '@bell', '@count', unpack(symbols))
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -47,7 +51,7 @@ local function append(keys, argv)
 
   local reply = {time}
   local ring = false
-  for i = 7 + count, #argv, 5 do
+  for i = first, #argv, 5 do
     local symbol, urgency, client = tonumber(argv[i]), tonumber(argv[i + 1]), argv[i + 2]
     local record = false
     if client ~= '' then
@@ -78,6 +82,10 @@ local function append(keys, argv)
       updates[#updates + 1] = int(sequences[i])
       news[#news + 1] = symbols[i]
     end
+  end
+  for i = marks + 1, first - 1 do
+    updates[#updates + 1] = argv[i]
+    updates[#updates + 1] = next_bell
   end
   redis.call('HSET', heads, unpack(updates))
   redis.call('XADD', bell, 'MAXLEN', '~', BELL_KEPT, next_bell .. '-0', 's', table.concat(news, ' '))

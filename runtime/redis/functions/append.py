@@ -23,14 +23,16 @@ class Urgency(IntEnum):
 
 
 class AppendRequest(NamedTuple):
-    """A command for the log of ``symbol``. With ``client``, the field under which it is remembered,
-    a repeat is not taken but answered with the place and the ``digest`` of the first one."""
+    """A command of ``broker`` for the log of ``symbol``; a tick is nobody's. With ``client``, the
+    field under which it is remembered, a repeat is not taken but answered with the place and the
+    ``digest`` of the first one."""
 
     symbol: str
     command: bytes
     urgency: Urgency = Urgency.ORDER
     client: str = ""
     digest: str = ""
+    broker: str = ""
 
 
 class LogPlace(NamedTuple):
@@ -69,12 +71,16 @@ def append(
     """Append ``requests`` to their logs. The reply is a place for each of them, ``None`` where it
     was refused because too much is waiting."""
     symbols: dict[str, int] = {}
+    brokers: set[str] = set()
     commands: list[Any] = []
-    for symbol, command, urgency, client, digest in requests:
+    for symbol, command, urgency, client, digest, broker in requests:
         number = symbols.get(symbol)
         if number is None:
             number = symbols[symbol] = len(symbols) + 1
+        if broker:
+            brokers.add(broker)
         commands += (number, urgency.value, client, digest, command)
+    marks = [keys.broker_mark(broker) for broker in brokers]
     return function_call(
         "append",
         [
@@ -86,7 +92,7 @@ def append(
             keys.clients_before(partition),
             *[keys.orders(partition, symbol) for symbol in symbols],
         ],
-        [history_id, *limits, len(symbols), *symbols, *commands],
+        [history_id, *limits, len(symbols), *symbols, len(marks), *marks, *commands],
         _places,
     )
 

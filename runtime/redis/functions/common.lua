@@ -31,6 +31,15 @@ local function is_exchange_current(genesis, history)
   return redis.call('HGET', genesis, 'history_id') == history
 end
 
+-- The last bell that a command of a broker has rung in a partition, where no commit has reached it;
+-- else 0. The mark is the field of the heads that names this bell.
+local function awaited_bell(heads, batch, mark)
+  local rung = tonumber(redis.call('HGET', heads, mark) or 0)
+  local reached = rung > 0 and redis.call('HGET', batch, 'bell')
+  if reached and rung > tonumber(reached) then return rung end
+  return 0
+end
+
 -- The next entry of the registry: field e is an encoded entry, field i a listed instrument.
 local function add_to_registry(key, field, value)
   local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)

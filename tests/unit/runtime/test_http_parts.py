@@ -158,8 +158,8 @@ def test_the_average_is_rounded_to_whole_cents_half_up(prices: list[int], averag
     assert answer["trades_in_average"] == len(prices)
 
 
-def test_a_balance_sums_the_partitions() -> None:
-    answer = json.loads(balance_answer(Broker("b", "Al\u00edce"), [b"5", None, b"-12"]))
+def test_a_balance_names_its_broker() -> None:
+    answer = json.loads(balance_answer(Broker("b", "Al\u00edce"), -7))
     assert answer == {"broker_id": "b", "broker_name": "Al\u00edce", "balance": -7}
 
 
