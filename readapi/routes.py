@@ -53,7 +53,7 @@ class ReadRoutes:
         instrument = self._instrument(symbol)
         stored: bytes | None = None
         if instrument is not None:
-            (reply,) = await self._context.read(("HGET", keys.books(instrument.partition), symbol))
+            (reply,) = await self._context.read(("GET", keys.book(instrument.partition, symbol)))
             stored = cast("bytes | None", reply)
         return Answer(200, self._render(symbol, stored or books.EMPTY, depth))
 
