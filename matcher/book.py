@@ -29,7 +29,7 @@ class Level:
         self.count = 0
         self.first: Order | None = None
         self.last: Order | None = None
-        self.text = ""  # The level as text in a snapshot; empty after a change.
+        self.text = ""  # As ``protocol.books`` has it; empty after a change.
 
     def append(self, order: Order) -> None:
         order.level = self
@@ -69,13 +69,13 @@ class Level:
 class BookSide:
     """One side of a book. The key of a level is ``price * sign``, so the best level comes first."""
 
-    __slots__ = ("_levels", "best", "changed_key", "side", "sign")
+    __slots__ = ("_levels", "best", "changed", "side", "sign")
 
     def __init__(self, side: Side) -> None:
         self.side = side
         self.sign = 1 if side is Side.ASK else -1
         self.best: Level | None = None
-        self.changed_key: int | None = None  # The best key that changed since the last snapshot.
+        self.changed: set[int] = set()  # Keys of the levels that readers know another way.
         self._levels: SortedDict = SortedDict()
 
     def add(self, order: Order) -> None:
@@ -88,18 +88,14 @@ class BookSide:
             if best is None or key < best.key:
                 self.best = level
         level.append(order)
-        changed = self.changed_key
-        if changed is None or key < changed:
-            self.changed_key = key
+        self.changed.add(key)
 
     def remove(self, order: Order) -> None:
         level = order.level
         assert level is not None, "only resting orders are removed"
         level.remove(order)
         key = level.key
-        changed = self.changed_key
-        if changed is None or key < changed:
-            self.changed_key = key
+        self.changed.add(key)
         if not level.count:
             levels = self._levels
             del levels[key]
@@ -117,9 +113,7 @@ class BookSide:
         order.open_quantity -= quantity
         level.quantity -= quantity
         level.text = ""
-        changed = self.changed_key
-        if changed is None or level.key < changed:
-            self.changed_key = level.key
+        self.changed.add(level.key)
 
     def resize(self, order: Order, change: int) -> None:
         """Add ``change`` to the quantity of the level, because a resting order was resized."""
@@ -127,9 +121,7 @@ class BookSide:
         assert level is not None, "only resting orders are resized"
         level.quantity += change
         level.text = ""
-        changed = self.changed_key
-        if changed is None or level.key < changed:
-            self.changed_key = level.key
+        self.changed.add(level.key)
 
     def crosses(self, limit: int | None) -> bool:
         """Whether an incoming order of the other side with the price ``limit`` can trade with the
@@ -141,7 +133,7 @@ class BookSide:
         return iter(self._levels.values())
 
     def text(self, depth: int) -> str:
-        """The best ``depth`` levels in the form of ``protocol.books``."""
+        """The best ``depth`` levels, as ``protocol.books`` has them."""
         parts = []
         levels = self._levels
         for key in islice(levels, depth):  # Iterating its values view is four times slower.
@@ -150,6 +142,16 @@ class BookSide:
                 level.text = books.level(level.price, level.quantity, level.count)
             parts.append(level.text)
         return "".join(parts)
+
+    def level_text(self, key: int) -> str:
+        """One level, as ``protocol.books`` has it; also one that is gone."""
+        level = self._levels.get(key)
+        if level is None:
+            return books.level(key * self.sign, 0, 0)
+        if not level.text:
+            level.text = books.level(level.price, level.quantity, level.count)
+        text: str = level.text
+        return text
 
     def key_at(self, depth: int) -> int | None:
         """The key of level number ``depth``; ``None`` when there are fewer levels."""

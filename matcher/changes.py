@@ -5,8 +5,9 @@ from matcher.market import Market
 from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry, chain_hash
 from protocol.commits import Commit, DeadLetter, Position
+from protocol.decisions import Decided
 from protocol.enums import OPEN_STATES
-from protocol.events import Trade
+from protocol.events import CommandRefused, Trade
 from protocol.records import FillRecord
 
 
@@ -20,6 +21,7 @@ class Changes:
         self._markets: dict[str, Market] = {}
         self._fills: dict[str, list[bytes]] = {}
         self._prices: dict[str, list[int]] = {}
+        self._refused: list[tuple[str, int, str]] = []
         self._dead: list[DeadLetter] = []
 
     def __len__(self) -> int:
@@ -34,8 +36,11 @@ class Changes:
         self._markets[market.symbol] = market
         self._entries.append(entry)
         for event in entry.events:
-            if type(event) is Trade:
-                self._add_trade(entry, event)
+            kind = type(event)
+            if kind is Trade:
+                self._add_trade(entry, event)  # type: ignore[arg-type]
+            elif kind is CommandRefused:
+                self._refused.append((entry.symbol, entry.sequence, event.reason))  # type: ignore[union-attr]
 
     def add_dead(self, market: Market, entry: BatchEntry, reason: str) -> None:
         """Take in an entry that could not be read."""
@@ -55,8 +60,8 @@ class Changes:
             self._fills.setdefault(field, []).append(codec.encode(fill))
         self._prices.setdefault(entry.symbol, []).append(trade.price)
 
-    def take(self, last_number: int, last_hash: str) -> Commit:
-        """The commit that follows batch ``last_number``.
+    def take(self, last_number: int, last_hash: str, bell: int) -> Commit:
+        """The commit that follows batch ``last_number`` and has applied everything up to ``bell``.
 
         It takes what has changed out of the engine, which begins to gather anew: call it once.
         """
@@ -73,14 +78,18 @@ class Changes:
         balances = self._engine.take_balances()
         batch = Batch(last_number + 1, self._partition, self._entries, records, balances)
         payload = codec.encode(batch)
+        snapshots, book_changes = self._books()
         return Commit(
             partition=self._partition,
             number=batch.number,
+            bell=bell,
+            decided=codec.encode(Decided(bell, self._applied(), self._refused)),
             hash=chain_hash(last_hash, payload),
             payload=payload,
             commands=len(self._entries),
             positions=self._positions(),
-            snapshots=self._snapshots(),
+            snapshots=snapshots,
+            book_changes=book_changes,
             balances=balances,
             open_orders=open_orders,
             closed_orders=closed_orders,
@@ -95,11 +104,24 @@ class Changes:
             for symbol, market in self._markets.items()
         }
 
-    def _snapshots(self) -> dict[str, bytes]:
-        """The books that look different to a reader now."""
-        fresh = {}
+    def _applied(self) -> dict[str, tuple[int, int]]:
+        firsts = {entry.symbol: entry.sequence for entry in reversed(self._entries)}
+        return {
+            symbol: (firsts[symbol], market.sequence) for symbol, market in self._markets.items()
+        }
+
+    def _books(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """New snapshots and changes of the books that look different to a reader now."""
+        snapshots: dict[str, bytes] = {}
+        changes: dict[str, bytes] = {}
         for symbol, market in self._markets.items():
-            snapshot = market.view.refresh(market.sequence)
-            if snapshot is not None:
-                fresh[symbol] = snapshot
-        return fresh
+            write = market.view.take(market.sequence)
+            if write is not None:
+                (snapshots if write.is_snapshot else changes)[symbol] = write.text
+        return snapshots, changes
+
+
+def told(partition: int, number: int, bell: int) -> Commit:
+    """A commit that only tells that everything up to ``bell`` is applied, with batch ``number`` or
+    before."""
+    return Commit(partition, number, bell, codec.encode(Decided(bell, {}, [])))

@@ -27,6 +27,7 @@ from protocol.events import (
 from protocol.records import OrderRecord
 
 ORDER_NOT_OPEN = "order_not_open"
+NOT_OWNER = "not_owner"
 QUANTITY_BELOW_FILLED = "quantity_below_filled"
 VERSION_MISMATCH = "version_mismatch"
 VALID_UNTIL_PASSED = "valid_until_passed"
@@ -65,7 +66,7 @@ class Engine:
         if kind is PlaceOrder:
             self._place(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
         elif kind is CancelOrder:
-            self._cancel(market, time_ms, command.order_sequence, events)  # type: ignore[union-attr]
+            self._cancel(market, time_ms, command, events)  # type: ignore[arg-type]
         elif kind is AmendOrder:
             self._amend(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
         return events
@@ -166,11 +167,13 @@ class Engine:
         self.cash_changed.add(seller_id)
 
     def _cancel(
-        self, market: Market, time_ms: int, order_sequence: int, events: list[Event]
+        self, market: Market, time_ms: int, command: CancelOrder, events: list[Event]
     ) -> None:
+        order_sequence = command.order_sequence
         order = market.book.orders.get(order_sequence)
-        if order is None:
-            events.append(CommandRefused(ORDER_NOT_OPEN))
+        refusal = _refusal(order, command)
+        if order is None or refusal:
+            events.append(CommandRefused(refusal))
             return
         market.book.remove(order)
         market.changed[order_sequence] = order
@@ -249,10 +252,20 @@ class Engine:
         return digest.hexdigest()
 
 
+def _refusal(order: Order | None, command: CancelOrder | AmendOrder) -> str:
+    """Why a command is not for this order, empty when it is."""
+    if order is None or command.created_ms not in (0, order.created_ms):
+        return ORDER_NOT_OPEN
+    if command.broker_id and command.broker_id != order.broker_id:
+        return NOT_OWNER
+    return ""
+
+
 def _amend_refusal(order: Order | None, command: AmendOrder, time_ms: int) -> str:
     """Why an amendment leaves its order untouched, empty when it does not."""
-    if order is None:
-        return ORDER_NOT_OPEN
+    refusal = _refusal(order, command)
+    if order is None or refusal:
+        return refusal
     if command.expected_version not in (None, order.version):
         return VERSION_MISMATCH
     if command.quantity is not None and command.quantity <= order.quantity - order.open_quantity:

@@ -8,15 +8,22 @@ from matcher.engine import Engine
 
 @dataclass(slots=True)
 class Partition:
-    """``news`` holds the symbols whose log may have more than ``engine`` has applied."""
+    """``news`` holds the symbols whose log may have more than ``engine`` has applied. ``bell`` is
+    the last bell that was heard, ``told_bell`` the last one that a commit has named."""
 
     number: int
     engine: Engine
     batch_number: int
     batch_hash: str
     bell: int = 0
+    told_bell: int = 0
     agenda: Agenda = field(default_factory=Agenda)
     news: set[str] = field(default_factory=set)
+
+    @property
+    def applied_bell(self) -> int:
+        """The bell up to which everything is applied."""
+        return self.told_bell if self.news else self.bell
 
     def position(self, symbol: str) -> int:
         market = self.engine.markets.get(symbol)

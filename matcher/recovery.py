@@ -29,7 +29,9 @@ def recover(
     keep_alive: Callable[[], None],
 ) -> Partition:
     """Rebuild the engine of ``partition``; ``keep_alive`` is called once per page of orders."""
-    number, batch_hash = channel.execute("HMGET", keys.batch(partition), "number", "hash")
+    number, batch_hash, bell = channel.execute(
+        "HMGET", keys.batch(partition), "number", "hash", "bell"
+    )
     engine = Engine(rule)
     for symbol, text in channel.hash(keys.positions(partition)).items():
         instrument = directory.instruments[symbol.decode()]
@@ -45,10 +47,11 @@ def recover(
         engine=engine,
         batch_number=int(number or 0),
         batch_hash=(batch_hash or GENESIS_HASH.encode()).decode(),
+        told_bell=int(bell or 0),
     )
     for market in engine.markets.values():
         recovered.agenda.plan(market.symbol, market.expiries.next_ms())
-        market.view.refresh(market.sequence)  # What is published is what was just read.
+        market.view.forget_changes()
     catch_up_with_heads(channel, recovered)
     return recovered
 

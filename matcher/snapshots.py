@@ -1,50 +1,99 @@
-"""Book snapshots. A new one is written only when something within the visible depth has changed.
+"""Books as readers find them: a snapshot now and then, and the levels that changed in between.
 
-The cost of each changed symbol decides how fast a batch is. So a change deeper than
-``BOOK_DEPTH_MAX`` levels makes no snapshot, and the text of an unchanged side is used again.
+A symbol that changes costs as little as the levels that have changed. A snapshot is written again
+when reading or keeping the changes would cost more than it, or when they no longer tell the visible
+depth. A change behind the last level of the snapshot is not written, because no reader sees it.
 """
+
+from typing import NamedTuple
 
 from matcher.book import Book, BookSide
 from protocol import books
+from protocol.books import DEPTH_STORED
 from protocol.units import BOOK_DEPTH_MAX
+
+CHANGES_MAX = 32
+"""Changes behind one snapshot."""
+
+_LEVEL_LENGTH_MIN = 8
+
+
+class BookWrite(NamedTuple):
+    """What a commit writes of a book: a new snapshot, or a change behind the one that is there."""
+
+    text: bytes
+    is_snapshot: bool
 
 
 class SideView:
-    """What readers have seen last of one side."""
+    """What readers know of one side: all levels up to the one with the key ``_horizon``, and all
+    there are where it is ``None``. ``_spare`` is how many of them may go before too few are left.
+    """
 
-    __slots__ = ("_deepest_key", "_side", "text")
+    __slots__ = ("_horizon", "_side", "_spare")
 
     def __init__(self, side: BookSide) -> None:
         self._side = side
-        self.text = ""
-        self._deepest_key: int | None = None
+        self._horizon: int | None = None
+        self._spare = 0
 
-    def refresh(self) -> bool:
-        """Take over the changes. Returns whether the visible levels may have changed."""
-        side = self._side
-        changed, side.changed_key = side.changed_key, None
-        if changed is None:
-            return False
-        if self._deepest_key is not None and changed > self._deepest_key:
-            return False
-        self.text = side.text(BOOK_DEPTH_MAX)
-        self._deepest_key = side.key_at(BOOK_DEPTH_MAX)
-        return True
+    def snapshot(self) -> str:
+        self._horizon = self._side.key_at(DEPTH_STORED)
+        self._spare = DEPTH_STORED - BOOK_DEPTH_MAX
+        return self._side.text(DEPTH_STORED)
+
+    def change(self) -> str | None:
+        """The known levels that have changed, ``None`` when only a snapshot can tell them."""
+        side, horizon = self._side, self._horizon
+        if horizon is None:
+            return "".join([side.level_text(key) for key in side.changed])
+        levels = [side.level_text(key) for key in side.changed if key <= horizon]
+        # One that went and came back since the snapshot counts too. That is simple and safe.
+        self._spare -= sum(level.endswith(",0,0;") for level in levels)
+        return "".join(levels) if self._spare >= 0 else None
 
 
 class BookView:
-    """The snapshot of a book as readers see it."""
+    """What readers know of a book."""
 
-    __slots__ = ("_asks", "_bids")
+    __slots__ = ("_asks", "_bids", "_book", "_changes_left", "_room")
 
     def __init__(self, book: Book) -> None:
+        self._book = book
         self._bids = SideView(book.bids)
         self._asks = SideView(book.asks)
+        self._changes_left = 0  # Nothing is known of what an earlier matcher wrote.
+        self._room = 0
 
-    def refresh(self, sequence: int) -> bytes | None:
-        """The new snapshot, or ``None`` when readers would see no difference."""
-        bids = self._bids.refresh()
-        asks = self._asks.refresh()
-        if not (bids or asks):
+    def forget_changes(self) -> None:
+        """What is stored is how the book is now."""
+        self._book.bids.changed.clear()
+        self._book.asks.changed.clear()
+
+    def take(self, sequence: int) -> BookWrite | None:
+        """What to write after the entry ``sequence``; ``None`` when readers see no difference."""
+        count = len(self._book.bids.changed) + len(self._book.asks.changed)
+        if not count:
             return None
-        return books.snapshot(sequence, self._bids.text, self._asks.text)
+        if not self._changes_left or self._room < count * _LEVEL_LENGTH_MIN:
+            return self._snapshot(sequence)
+        bids, asks = self._bids.change(), self._asks.change()
+        if bids is None or asks is None:
+            return self._snapshot(sequence)
+        if not (bids or asks):
+            self.forget_changes()
+            return None
+        change = books.change(sequence, bids, asks)
+        self._room -= len(change)
+        if self._room < 0:
+            return self._snapshot(sequence)
+        self._changes_left -= 1
+        self.forget_changes()
+        return BookWrite(change, is_snapshot=False)
+
+    def _snapshot(self, sequence: int) -> BookWrite:
+        self.forget_changes()
+        text = books.snapshot(sequence, self._bids.snapshot(), self._asks.snapshot())
+        self._changes_left = CHANGES_MAX
+        self._room = len(text)
+        return BookWrite(text, is_snapshot=True)

@@ -7,17 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from matcher import metrics
-from matcher.changes import Changes
+from matcher.changes import Changes, told
 from matcher.partition import Partition
 from matcher.recovery import catch_up_with_heads, recover
 from matcher.settings import MatcherSettings
 from protocol import codec, keys
 from protocol.batches import BatchEntry
 from protocol.commands import Tick
+from protocol.commits import Commit
 from protocol.registry import Directory
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
-from runtime.redis.channel import Channel, FunctionCall, RedisCommand
+from runtime.redis.channel import Channel, FunctionCall, RedisCommand, raise_errors
 from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
 from runtime.redis.functions.commit import commit
 from runtime.redis.functions.current import current
@@ -62,8 +63,8 @@ class MatcherWorker(Worker):
         self._listen()
         started = time.monotonic()
         batches = self._read()
+        self._match(batches)
         if batches:
-            self._match(batches)
             metrics.BATCH_SECONDS.observe(time.monotonic() - started)
             self._paced_until = started + self._settings.pace_ms / 1000
         self._send_ticks()
@@ -156,32 +157,42 @@ class MatcherWorker(Worker):
         return batches
 
     def _match(self, batches: dict[int, SymbolEntries]) -> None:
-        """Apply and commit partition by partition; Redis commits one while the next is matched.
+        """Apply partition by partition and commit; Redis commits some while the next are matched.
 
         Any answer but OK ends this worker, whose memory is then ahead of what is stored.
         """
-        commits: list[tuple[FunctionCall[None], Changes]] = []
-        outbox: list[RedisCommand] = []
-        unsent = 0
+        calls: list[FunctionCall[None]] = []
+        unsent: list[Commit] = []
+        entries = trades = unsent_entries = 0
         for number, batch in batches.items():
             partition = self.partitions[number]
             changes = Changes(number, partition.engine)
-            for symbol, entries in batch:
-                self._apply_symbol(partition, changes, symbol, entries)
-            call = self._commit(partition, changes)
-            commits.append((call, changes))
-            outbox.append(call.command)
-            unsent += len(changes)
-            if unsent >= SEND_AT:
-                self._channel.send(outbox)
-                outbox, unsent = [], 0
-        self._channel.send(outbox)
-        for (call, changes), reply in zip(commits, self._channel.receive(), strict=True):
-            if isinstance(reply, Exception):
-                raise reply
+            for symbol, symbol_entries in batch:
+                self._apply_symbol(partition, changes, symbol, symbol_entries)
+            unsent.append(self._take(partition, changes))
+            entries += len(changes)
+            trades += changes.trades
+            unsent_entries += len(changes)
+            if unsent_entries >= SEND_AT:
+                calls.append(self._send(unsent))
+                unsent, unsent_entries = [], 0
+        unsent += self._unheard(batches)
+        if unsent:
+            calls.append(self._send(unsent))
+        for call, reply in zip(calls, raise_errors(self._channel.receive()), strict=True):
             call.read(reply)
-            metrics.COMMANDS.inc(len(changes))
-            metrics.TRADES.inc(changes.trades)
+        metrics.COMMANDS.inc(entries)
+        metrics.TRADES.inc(trades)
+
+    def _unheard(self, batches: dict[int, SymbolEntries]) -> list[Commit]:
+        """Partitions where a bell rang for what was applied before."""
+        found = []
+        for number, partition in self.partitions.items():
+            bell = partition.applied_bell
+            if number not in batches and bell != partition.told_bell:
+                partition.told_bell = bell
+                found.append(told(number, partition.batch_number, bell))
+        return found
 
     def _apply_symbol(
         self, partition: Partition, changes: Changes, symbol: str, entries: list[LogEntry]
@@ -217,11 +228,17 @@ class MatcherWorker(Worker):
             refresh(self._directory, self._channel)
         return self._directory.instruments[symbol].number
 
-    def _commit(self, partition: Partition, changes: Changes) -> FunctionCall[None]:
-        taken = changes.take(partition.batch_number, partition.batch_hash)
+    def _take(self, partition: Partition, changes: Changes) -> Commit:
+        bell = partition.told_bell = partition.applied_bell
+        taken = changes.take(partition.batch_number, partition.batch_hash, bell)
         partition.batch_number, partition.batch_hash = taken.number, taken.hash
+        return taken
+
+    def _send(self, commits: list[Commit]) -> FunctionCall[None]:
         owned = self._owned
-        return commit(owned.history_id, owned.leases.token, secrets.token_hex(8), taken)
+        call = commit(owned.history_id, owned.leases.token, secrets.token_hex(8), commits)
+        self._channel.send([call.command])
+        return call
 
     def _send_ticks(self) -> None:
         now_ms = self._owned.leases.clock_ms

@@ -10,6 +10,7 @@ import msgspec
 
 from protocol.batches import Batch
 from protocol.commands import Command
+from protocol.decisions import Decided
 from protocol.records import FillRecord, OrderRecord
 from protocol.registry import RegistryEntry
 
@@ -19,6 +20,7 @@ encode = msgspec.msgpack.Encoder().encode
 
 _command = msgspec.msgpack.Decoder(Command)
 _batch = msgspec.msgpack.Decoder(Batch)
+_decided = msgspec.msgpack.Decoder(Decided)
 _order = msgspec.msgpack.Decoder(OrderRecord)
 _fill = msgspec.msgpack.Decoder(FillRecord)
 _registry: msgspec.msgpack.Decoder[RegistryEntry] = msgspec.msgpack.Decoder(RegistryEntry)
@@ -42,6 +44,10 @@ def decode_command(payload: bytes) -> Command:
 
 def decode_batch(payload: bytes) -> Batch:
     return _decode(_batch, payload)
+
+
+def decode_decided(payload: bytes) -> Decided:
+    return _decode(_decided, payload)
 
 
 def decode_order(payload: bytes) -> OrderRecord:

@@ -26,9 +26,15 @@ class PlaceOrder(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class CancelOrder(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """Take the order with the sequence ``order_sequence`` of the same log out of the book."""
+    """Take the order with the sequence ``order_sequence`` of the same log out of the book.
+
+    With ``broker_id``, only an order of this broker is canceled; with ``created_ms``, only one that
+    was created at this time.
+    """
 
     order_sequence: int
+    broker_id: str = ""
+    created_ms: int = 0
 
 
 class Tick(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
@@ -38,7 +44,8 @@ class Tick(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
 class AmendOrder(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     """Change an open order. ``None`` leaves a value as it is. ``quantity`` is the new total.
 
-    With ``expected_version``, only that version of the order is changed.
+    With ``expected_version``, only that version of the order is changed. ``broker_id`` and
+    ``created_ms`` are those of :class:`CancelOrder`.
     """
 
     order_sequence: int
@@ -46,6 +53,8 @@ class AmendOrder(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     quantity: int | None
     valid_until_ms: int | None
     expected_version: int | None = None
+    broker_id: str = ""
+    created_ms: int = 0
 
 
 Command = PlaceOrder | CancelOrder | Tick | AmendOrder

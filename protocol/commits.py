@@ -33,18 +33,25 @@ class Commit:
     """The results of one batch. Orders, fills and prices are absolute or appended, never
     differences, except that ``open_orders`` and ``closed_orders`` name only orders that changed.
 
-    Keys of the dictionaries are symbols (``positions``, ``snapshots``, ``prices``), broker ids
-    (``balances``, in cents) and order fields ``N:S`` (the others); order and fill records are
-    encoded.
+    Keys of the dictionaries are symbols (``positions``, ``snapshots``, ``book_changes``,
+    ``prices``), broker ids (``balances``, in cents) and order fields ``N:S`` (the others); order
+    and fill records are encoded. ``bell`` is the number of the bell up to which everything is
+    applied with this commit, ``decided`` the encoded message that is published.
+
+    Without a ``payload`` there is no batch, and ``number`` is that of the last one: only the bell
+    is told.
     """
 
     partition: int
     number: int
-    hash: str
-    payload: bytes
-    commands: int
+    bell: int
+    decided: bytes
+    hash: str = ""
+    payload: bytes = b""
+    commands: int = 0
     positions: dict[str, str] = field(default_factory=dict)
     snapshots: dict[str, bytes] = field(default_factory=dict)
+    book_changes: dict[str, bytes] = field(default_factory=dict)
     balances: dict[str, int] = field(default_factory=dict)
     open_orders: dict[str, bytes] = field(default_factory=dict)
     closed_orders: dict[str, bytes] = field(default_factory=dict)

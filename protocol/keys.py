@@ -24,11 +24,14 @@ key                        type    writer         readers                  trimm
 {pNN}:open                 hash    matcher        readapi, ingress         matcher, when closed
 {pNN}:closed:N:S           string  matcher        readapi, ingress         TTL set by persister
 {pNN}:fills:N:S            list    matcher        readapi                  TTL set by persister
-{pNN}:books                hash    matcher        readapi                  never (one per symbol)
+{pNN}:book:SYMBOL          string  matcher        readapi                  matcher, by a snapshot
+{pNN}:books                hash    (an earlier    readapi                  never (one per symbol)
+                                   version)
 {pNN}:prices:SYMBOL        list    matcher        readapi                  matcher, last 1000
 {pNN}:balances             hash    matcher        readapi                  never (one per broker)
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
+{pNN}:decided              channel matcher        ingress, readapi         nothing is kept
 {pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
 {pNN}:stored               string  persister      status, trimming         never
 {pNN}:notified             string  notifier       persister, status        never
@@ -93,7 +96,8 @@ def lease(partition: int, kind: str) -> str:
 
 def batch(partition: int) -> str:
     """``history`` that the partition is in; ``number``, ``hash`` and ``commit`` of the last
-    committed batch; ``applied`` counts the commands of all batches."""
+    committed batch; ``applied`` counts the commands of all batches; ``bell`` is the number of the
+    bell up to which everything is applied."""
     return f"{{p{partition:02d}}}:batch"
 
 
@@ -119,6 +123,11 @@ def fills(partition: int, field: str) -> str:
     return f"{{p{partition:02d}}}:fills:{field}"
 
 
+def books(partition: int) -> str:
+    """Symbol → book snapshot, where a version before :func:`book` has left one."""
+    return f"{{p{partition:02d}}}:books"
+
+
 def book(partition: int, symbol: str) -> str:
     """A book snapshot and the changes since (``protocol.books``)."""
     return f"{{p{partition:02d}}}:book:{symbol}"
@@ -127,11 +136,6 @@ def book(partition: int, symbol: str) -> str:
 def decided(partition: int) -> str:
     """The channel on which each commit tells what it has decided (``protocol.decisions``)."""
     return f"{{p{partition:02d}}}:decided"
-
-
-def books(partition: int) -> str:
-    """Symbol → book snapshot (``protocol.books``)."""
-    return f"{{p{partition:02d}}}:books"
 
 
 def prices(partition: int, symbol: str) -> str:

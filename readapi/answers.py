@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Meta
 
+from protocol import books
+from protocol.books import BookLevel
 from protocol.registry import Broker
 from protocol.units import (
     BOOK_DEPTH_MAX,
@@ -81,21 +83,21 @@ def price_answer(symbol: str, prices: list[bytes]) -> bytes:
 
 
 def book_answer(symbol: str, stored: bytes, depth: int) -> bytes:
-    """The JSON body of ``GET /stocks/{symbol}/book`` for a stored snapshot."""
-    sequence, bids, asks = stored.decode().split("|")
+    """The JSON body of ``GET /stocks/{symbol}/book`` for a book as it is stored."""
+    sequence, bids, asks = books.parse(stored)
     return (
-        f'{{"symbol":"{symbol}","depth":{depth},"bids":[{_levels(bids, depth)}],'
-        f'"asks":[{_levels(asks, depth)}],"sequence":{sequence}}}'
+        f'{{"symbol":"{symbol}","depth":{depth},"bids":[{_levels(bids[:depth])}],'
+        f'"asks":[{_levels(asks[:depth])}],"sequence":{sequence}}}'
     ).encode()
 
 
-def _levels(text: str, depth: int) -> str:
-    levels = []
-    for part in text.split(";", depth)[:depth]:
-        if part:
-            price, quantity, count = part.split(",")
-            levels.append(f'{{"price":{price},"total_quantity":{quantity},"order_count":{count}}}')
-    return ",".join(levels)
+def _levels(levels: list[BookLevel]) -> str:
+    return ",".join(
+        [
+            f'{{"price":{price},"total_quantity":{quantity},"order_count":{count}}}'
+            for price, quantity, count in levels
+        ]
+    )
 
 
 def balance_answer(broker: Broker, cash: int) -> bytes:

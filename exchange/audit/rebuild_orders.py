@@ -12,7 +12,7 @@ from protocol import books, codec, keys
 from protocol.commits import Position
 from protocol.enums import OPEN_STATES, Side
 from protocol.records import FillRecord
-from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX, milliseconds
+from protocol.units import PRICE_WINDOW_MAX, milliseconds
 from runtime.postgres import tables
 from runtime.postgres.order_rows import order_record
 
@@ -51,7 +51,7 @@ def restore_open(
     for symbol in {symbol for symbol, _ in levels}:
         bids, asks = (_levels(levels[symbol, s], s) for s in (Side.BID, Side.ASK))
         snapshot = books.snapshot(past.heads[symbol], bids, asks)
-        writer.add("HSET", keys.books(partition), symbol, snapshot)
+        writer.add("SET", keys.book(partition, symbol), snapshot)
     _restore_fills(
         connection,
         writer,
@@ -136,4 +136,4 @@ def restore_prices(
 
 def _levels(side: dict[int, tuple[int, int]], which: Side) -> str:
     best_first: Iterable[int] = sorted(side, reverse=which is Side.BID)
-    return "".join(books.level(p, *side[p]) for p in list(best_first)[:BOOK_DEPTH_MAX])
+    return "".join(books.level(p, *side[p]) for p in list(best_first)[: books.DEPTH_STORED])

@@ -62,7 +62,7 @@ class Context:
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
         )
         self.decisions = Decisions(
-            settings.redis_url, settings.instance, lambda: self.genesis, self.read
+            settings.redis_url, settings.instance, genesis.partitions, self.read
         )
         self._tail: asyncio.Task[None] | None = None
 
@@ -82,6 +82,7 @@ class Context:
         genesis = await asyncio.to_thread(self._verified_genesis)
         if genesis.history_id != self.genesis.history_id:
             await self.registry.rebuild()
+            self.decisions.begin_anew()
             log.warning("a new history has begun", extra={"history_id": genesis.history_id})
             self.genesis = genesis
 

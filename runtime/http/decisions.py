@@ -10,17 +10,15 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, cast
 
-from protocol.decisions import Decided
-
 from protocol import codec, keys
 from protocol.commits import Position
+from protocol.decisions import Decided
 from protocol.partitions import all_partitions
 from protocol.registry import Instrument
 from runtime.http.coalescer import Overloaded
 from runtime.process.promise import Promise, drive
 from runtime.redis.channel import RedisCommand, RedisError
 from runtime.redis.feed import Feed
-from runtime.redis.genesis import Genesis
 
 TICK_SECONDS = 0.01
 LOOK_SECONDS = 0.05  # After so long a request that was not told looks in Redis.
@@ -84,18 +82,15 @@ class _Listener:
 
 
 class Decisions:
-    """``genesis`` says which history this process is in, ``read`` sends commands to Redis."""
+    """``partitions`` is their number, ``read`` sends commands to Redis."""
 
-    def __init__(self, url: str, instance: str, genesis: Callable[[], Genesis], read: Read) -> None:
-        self._genesis = genesis
+    def __init__(self, url: str, instance: str, partitions: int, read: Read) -> None:
         self._read = read
         self._partitions = {
-            keys.decided(partition).encode(): partition
-            for partition in all_partitions(genesis().partitions)
+            keys.decided(partition).encode(): partition for partition in all_partitions(partitions)
         }
         channels = [channel.decode() for channel in self._partitions]
         self._feed = Feed(url, f"decisions-{instance}", channels, self._hear)
-        self._epoch = genesis().epoch
         self._told: dict[str, _Told] = {}
         self._waiting: dict[str, list[_Waiter]] = {}
         self._bells: dict[int, int] = {}
@@ -115,7 +110,7 @@ class Decisions:
         """The verdict of an entry of the instrument's log; ``UNDECIDED`` after ``seconds``."""
         waiter = _Waiter(instrument, sequence, asyncio.get_running_loop().time(), seconds)
         told = self._told.get(instrument.symbol)
-        if told is not None and sequence <= told.last and self._is_current():
+        if told is not None and sequence <= told.last:
             waiter.promise.keep(told.verdict(sequence))
         else:
             self._waiting.setdefault(instrument.symbol, []).append(waiter)
@@ -125,15 +120,23 @@ class Decisions:
     def reached(self, partition: int, bell: int, seconds: float) -> Promise[None]:
         """Kept when a commit has said that it has reached this bell, or after ``seconds``."""
         listener = _Listener(bell, asyncio.get_running_loop().time() + seconds)
-        if self._bells.get(partition, 0) >= bell and self._is_current():
+        if self._bells.get(partition, 0) >= bell:
             listener.promise.keep(None)
         else:
             self._listening.setdefault(partition, []).append(listener)
             self._tick_soon()
         return listener.promise
 
-    def _is_current(self) -> bool:
-        return self._epoch == self._genesis().epoch
+    def begin_anew(self) -> None:
+        """Another history has begun. Its entries have the numbers of other ones, so what was told
+        before, or is still on its way, must not be taken for it."""
+        self._told.clear()
+        self._bells.clear()
+        self._feed.reconnect()
+        waiting, self._waiting = self._waiting, {}
+        for waiters in waiting.values():
+            for waiter in waiters:
+                waiter.promise.keep(UNDECIDED)
 
     def _hear(self, channel: bytes, payload: bytes) -> None:
         try:
@@ -141,16 +144,10 @@ class Decisions:
         except codec.DecodeError as error:
             log.error("a decision cannot be read", extra={"error": str(error)})
             return  # Those who wait will look in Redis.
-        if decided.epoch != self._epoch:
-            if decided.epoch < self._epoch:
-                return  # Published before the reset that another connection told of.
-            self._epoch = decided.epoch
-            self._told.clear()
-            self._bells.clear()
         partition = self._partitions[channel]
         self._bells[partition] = decided.bell
         self._note(decided)
-        for symbol in decided.positions:
+        for symbol in decided.applied:
             if symbol in self._waiting:
                 self._wake(symbol)
         listeners = self._listening.get(partition)
@@ -159,7 +156,7 @@ class Decisions:
 
     def _note(self, decided: Decided) -> None:
         told_all = self._told
-        for symbol, (first, last) in decided.positions.items():
+        for symbol, (first, last) in decided.applied.items():
             told = told_all.get(symbol)
             if told is None or told.last != first - 1 or len(told.refused) > REFUSED_MAX:
                 told_all[symbol] = _Told(first, last)

@@ -33,6 +33,7 @@ class Feed:
         self._name = name
         self._channels = channels
         self._on_message = on_message
+        self._lost: asyncio.Future[None] | None = None
 
     async def follow(self) -> None:
         """Listen until the task is canceled; connect again when the connection is lost."""
@@ -41,11 +42,16 @@ class Feed:
                 await self._listen()
             except (RedisError, OSError) as error:
                 log.warning("the feed of decisions is away", extra={"error": str(error)})
-            await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def reconnect(self) -> None:
+        """Drop the connection, with all that is still on its way over it, and open a new one."""
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
 
     async def _listen(self) -> None:
-        """Listen until the connection ends, which is raised."""
-        lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Listen until :meth:`reconnect`, or until the connection ends, which is raised."""
+        lost = self._lost = asyncio.get_running_loop().create_future()
 
         def lose(error: Exception) -> None:
             if not lost.done():

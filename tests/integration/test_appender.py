@@ -12,6 +12,7 @@ from protocol.commands import Tick
 from protocol.registry import Instrument
 from runtime.http.coalescer import Coalescer, Overloaded
 from runtime.http.problems import Problem
+from runtime.process.promise import Promise
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
 from runtime.redis.functions.append import AppendRequest, Limits, LogPlace
@@ -36,7 +37,7 @@ def append_all(url: str, instruments: list[Instrument]) -> list[object]:
         appender = Appender(url, "tests", 1000, known, Limits())
         results = await asyncio.gather(
             *[
-                appender.append(instrument, AppendRequest(instrument.symbol, TICK))
+                appender.append(instrument, AppendRequest(instrument.symbol, TICK)).future()
                 for instrument in instruments
             ],
             return_exceptions=True,
@@ -103,7 +104,7 @@ def test_a_server_that_dies_with_the_append_leaves_the_outcome_unknown(short_dir
         appender = Appender(server.url, "tests", 10, KnownExchange(server.url, PETR4), Limits())
         channel = Channel(server.url, "tests")
         channel.execute("CLIENT", "PAUSE", 10_000, "WRITE")
-        task = asyncio.ensure_future(appender.append(PETR4, AppendRequest("PETR4", TICK)))
+        task = appender.append(PETR4, AppendRequest("PETR4", TICK)).future()
         while not [c for c in _clients(channel) if b"name=tests " in c and b"cmd=fcall" in c]:
             await asyncio.sleep(0)
         server.kill()
@@ -131,10 +132,10 @@ def test_a_server_that_was_restarted_is_found_again_without_a_failed_append(
 
     async def run() -> list[int]:
         appender = Appender(server.url, "tests", 10, KnownExchange(server.url, PETR4), Limits())
-        first = await appender.append(PETR4, AppendRequest("PETR4", TICK))
+        first = await appender.append(PETR4, AppendRequest("PETR4", TICK)).future()
         await asyncio.to_thread(server.kill)  # So that the loop can see the connection end.
         await asyncio.to_thread(server.start)
-        second = await appender.append(PETR4, AppendRequest("PETR4", TICK))
+        second = await appender.append(PETR4, AppendRequest("PETR4", TICK)).future()
         await appender.close()
         return [first.sequence, second.sequence]
 
@@ -153,11 +154,11 @@ def test_commands_that_were_refused_by_a_new_history_are_sent_again(
         # The exchange knows another VALE3 since, as after a restore that has lost a listing.
         known = KnownExchange(redis_url, petr, Instrument("VALE3", 7, 7))
         appender = Appender(redis_url, "tests", 10, known, Limits())
-        before = await appender.append(petr, AppendRequest("PETR4", TICK))
+        before = await appender.append(petr, AppendRequest("PETR4", TICK)).future()
         assert before.sequence == 1
         channel.call(reset("next", 2, 16, []))
         results = await asyncio.gather(
-            *[appender.append(i, AppendRequest(i.symbol, TICK)) for i in (petr, vale)],
+            *[appender.append(i, AppendRequest(i.symbol, TICK)).future() for i in (petr, vale)],
             return_exceptions=True,
         )
         await appender.close()
@@ -184,7 +185,7 @@ def test_a_full_queue_refuses_before_anything_is_taken() -> None:
             return list(items)
 
         coalescer: Coalescer[int, int] = Coalescer(flush, waiting_max=2, batch_max=10)
-        futures = [coalescer.submit(1), coalescer.submit(2)]
+        futures = [coalescer.submit(1).future(), coalescer.submit(2).future()]
         with pytest.raises(Overloaded):
             coalescer.submit(3)
         assert await asyncio.gather(*futures) == [1, 2]
@@ -196,22 +197,23 @@ def test_a_full_queue_refuses_before_anything_is_taken() -> None:
 def test_a_canceled_caller_does_not_take_back_what_was_sent() -> None:
     async def run() -> list[int]:
         flushed: list[int] = []
-        release = asyncio.Event()
+        release: Promise[None] = Promise()
 
         async def flush(items: list[int]) -> list[int | Exception]:
-            await release.wait()
+            await release
             flushed.extend(items)
             return list(items)
 
         coalescer: Coalescer[int, int] = Coalescer(flush, waiting_max=9, batch_max=9)
 
         async def call(number: int) -> int:
-            return await coalescer.submit(number)
+            return await coalescer.submit(number).future()
 
         first, second = asyncio.create_task(call(1)), asyncio.create_task(call(2))
         await asyncio.sleep(0)
+        await asyncio.sleep(0)  # The flush has begun.
         first.cancel()
-        release.set()
+        release.keep(None)
         assert await second == 2
         return flushed
 

@@ -7,8 +7,9 @@ import pytest
 
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
-from protocol import codec, keys
+from protocol import books, codec, keys
 from protocol.batches import GENESIS_HASH, chain_hash
+from protocol.books import Book
 from protocol.commands import AmendOrder, Tick
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
@@ -150,6 +151,38 @@ def test_bells_that_were_trimmed_unheard_are_made_up_for(channel: Channel, start
     step_until(worker, lambda: position(channel, petr) == b"1:0" == position(channel, vale))
 
 
+def told_bell(channel: Channel, instrument: Instrument) -> int:
+    return int(channel.execute("HGET", keys.batch(instrument.partition), "bell") or 0)
+
+
+def test_the_bell_is_told_when_everything_up_to_it_is_applied(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, *[ask(1000, 1)] * 25)
+    append(channel, petr, ask(1000, 1))
+    worker = start(batch_max=10)
+    step_until(worker, lambda: position(channel, petr) == b"20:0")
+    assert told_bell(channel, petr) == 0
+    step_until(worker, lambda: position(channel, petr) == b"26:0")
+    assert told_bell(channel, petr) == 2
+
+
+def test_a_bell_that_brought_nothing_new_is_told_too(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, ask(1000, 1))
+    worker = start(pace_ms=0)
+    step_until(worker, lambda: told_bell(channel, petr) == 1)
+    # What an append would leave whose entry was read with the bell before.
+    channel.execute("HSET", keys.heads(petr.partition), "@bell", 2)
+    channel.execute("XADD", keys.bell(petr.partition), "2-0", "s", "PETR4")
+    step_until(worker, lambda: told_bell(channel, petr) == 2)
+    assert channel.execute("XLEN", keys.events(petr.partition)) == 1
+    worker.close()
+    channel.execute("HDEL", keys.batch(petr.partition), "bell")  # As a version before it leaves it.
+    step_until(start(), lambda: told_bell(channel, petr) == 2)
+
+
 def test_a_backlog_longer_than_a_batch_is_worked_off(channel: Channel, start: Start) -> None:
     petr = list_symbol(channel, "PETR4")
     append(channel, petr, *[ask(1000, 1)] * 25)
@@ -166,7 +199,8 @@ def test_an_order_expires_by_a_tick_when_nothing_else_comes(channel: Channel, st
     step_until(worker, lambda: order(channel, petr, 1).state is OrderState.EXPIRED)
     entries = channel.execute("XRANGE", keys.orders(petr.partition, "PETR4"), "2-0", "+")
     assert [fields[3] for _, fields in entries] == [codec.encode(Tick())]
-    assert channel.execute("HGET", keys.books(petr.partition), "PETR4") == b"2||"
+    stored = channel.execute("GET", keys.book(petr.partition, "PETR4"))
+    assert books.parse(stored) == Book(2, [], [])
 
 
 def test_expiries_are_planned_anew_after_a_restart(channel: Channel, start: Start) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from matcher.engine import Engine
 from matcher.market import Market
+from matcher.snapshots import BookWrite
 from protocol.commands import CancelOrder, Command, PlaceOrder, Tick
 from protocol.enums import ExecutionPrice, OrderType, Side
 from protocol.events import Event, Trade
@@ -62,6 +63,13 @@ class Pit:
 
     def open_quantities(self) -> dict[int, int]:
         return {s: order.open_quantity for s, order in self.market.book.orders.items()}
+
+
+def written(stored: bytes, write: BookWrite | None) -> bytes:
+    """The stored book after a commit has written to it."""
+    if write is None:
+        return stored
+    return write.text if write.is_snapshot else stored + write.text
 
 
 def trades_of(events: Iterable[Event]) -> list[tuple[int, int, int, int]]:

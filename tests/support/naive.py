@@ -22,6 +22,13 @@ class Resting:
         self.turn = sequence
 
 
+def refusal(order: Resting | None, command: CancelOrder | AmendOrder) -> str:
+    """Why the command is not for this order, empty when it is."""
+    if order is None or command.created_ms not in (0, order.time_ms):
+        return "order_not_open"
+    return "" if command.broker_id in ("", order.command.broker_id) else "not_owner"
+
+
 class NaiveEngine:
     def __init__(self) -> None:
         self.orders: list[Resting] = []
@@ -37,15 +44,16 @@ class NaiveEngine:
         if isinstance(command, PlaceOrder):
             self._place(Resting(sequence, time_ms, command), events)
         elif isinstance(command, CancelOrder):
-            self._cancel(command.order_sequence, events)
+            self._cancel(command, events)
         elif isinstance(command, AmendOrder):
             self._amend(sequence, time_ms, command, events)
         return events
 
     def _amend(self, sequence: int, time_ms: int, command: AmendOrder, events: list[Event]) -> None:
-        order = next((o for o in self.orders if o.sequence == command.order_sequence), None)
-        if order is None:
-            events.append(CommandRefused("order_not_open"))
+        order = self._find(command.order_sequence)
+        reason = refusal(order, command)
+        if order is None or reason:
+            events.append(CommandRefused(reason))
             return
         was = order.command
         if command.quantity is not None and command.quantity <= was.quantity - order.open:
@@ -72,13 +80,17 @@ class NaiveEngine:
             if order.open:
                 self.orders.append(order)
 
-    def _cancel(self, sequence: int, events: list[Event]) -> None:
-        for order in self.orders:
-            if order.sequence == sequence:
-                self.orders.remove(order)
-                events.append(OrderCanceled(sequence, order.open, StateReason.USER_REQUEST))
-                return
-        events.append(CommandRefused("order_not_open"))
+    def _cancel(self, command: CancelOrder, events: list[Event]) -> None:
+        order = self._find(command.order_sequence)
+        reason = refusal(order, command)
+        if order is None or reason:
+            events.append(CommandRefused(reason))
+            return
+        self.orders.remove(order)
+        events.append(OrderCanceled(order.sequence, order.open, StateReason.USER_REQUEST))
+
+    def _find(self, sequence: int) -> Resting | None:
+        return next((o for o in self.orders if o.sequence == sequence), None)
 
     def _place(self, taker: Resting, events: list[Event]) -> None:
         command = taker.command

@@ -51,6 +51,7 @@ def blocks() -> dict[str, str]:
     first, _ = _apply(engine, market, 1, ASKED_MS, codec.encode(ask), (0, GENESIS_HASH))
     commit, events = _apply(engine, market, 2, BID_MS, payload, (first.number, first.hash))
     batch = codec.decode_batch(commit.payload)
+    book = first.snapshots[symbol] + commit.book_changes[symbol]
     rows = Rows()
     rows.add(StoredBatch(batch, CommittedBatch(commit.number, commit.hash, commit.payload)))
     message = messages_of(batch)[0]
@@ -81,7 +82,7 @@ def blocks() -> dict[str, str]:
                 ("balances", BALANCE_COLUMNS, rows.balances[PARTITION, BUYER]),
             )
         ),
-        "json book": _json(book_answer(symbol, commit.snapshots[symbol], 5)),
+        "json book": _json(book_answer(symbol, book, 5)),
         "json webhook": _json(message.body),
     }
 
@@ -99,7 +100,7 @@ def _apply(
     changes = Changes(PARTITION, engine)
     entry = BatchEntry(market.symbol, INSTRUMENT, sequence, time_ms, payload, events)
     changes.add(market, entry)
-    return _sorted(changes.take(*last), last[1]), events
+    return _sorted(changes.take(*last, bell=sequence), last[1]), events
 
 
 def _sorted(commit: Commit, last_hash: str) -> Commit:
@@ -123,7 +124,9 @@ def _changes(commit: Commit) -> Iterator[tuple[str, str]]:
     for symbol, position in commit.positions.items():
         yield f"HSET {keys.positions(PARTITION)}", f"{symbol} → {position}"
     for symbol, snapshot in commit.snapshots.items():
-        yield f"HSET {keys.books(PARTITION)}", f"{symbol} → {snapshot.decode()}"
+        yield f"SET {keys.book(PARTITION, symbol)}", snapshot.decode()
+    for symbol, change in commit.book_changes.items():
+        yield f"APPEND {keys.book(PARTITION, symbol)}", json.dumps(change.decode())
     for symbol, prices in commit.prices.items():
         yield f"RPUSH {keys.prices(PARTITION, symbol)}", " ".join(map(str, prices))
     for broker, cash in commit.balances.items():
@@ -131,6 +134,7 @@ def _changes(commit: Commit) -> Iterator[tuple[str, str]]:
     short = f"{commit.hash[:8]}…"
     yield f"XADD {keys.events(PARTITION)} {commit.number}-0", f"h={short}  b=the batch"
     yield f"HSET {keys.batch(PARTITION)}", f"number → {commit.number}, hash → {short}"
+    yield f"PUBLISH {keys.decided(PARTITION)}", _array(commit.decided)
 
 
 def _shown(struct: Any) -> str:

@@ -15,7 +15,7 @@ from runtime.redis.channel import Channel, FunctionCall, ResponseError
 T = TypeVar("T")
 
 _COMMON = "common.lua"
-_OTHER_HISTORY = b"HISTORY"  # As in common.lua.
+OTHER_HISTORY = b"HISTORY"  # As in common.lua.
 
 
 def _read_parts() -> str:
@@ -56,7 +56,7 @@ def function_call(
     refused because Redis holds another history: then reading raises :class:`HistoryChanged`."""
 
     def read_reply(reply: Any) -> T:
-        if reply == _OTHER_HISTORY:
+        if reply == OTHER_HISTORY:
             raise HistoryChanged(f"{name} was refused: Redis holds another history by now")
         return read(reply)
 

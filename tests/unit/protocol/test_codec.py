@@ -5,6 +5,7 @@ import pytest
 from protocol import codec
 from protocol.batches import Batch, BatchEntry, chain_hash
 from protocol.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
+from protocol.decisions import Decided
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.events import (
     CommandRefused,
@@ -35,9 +36,11 @@ GOLDEN_COMMANDS: list[tuple[Command, str]] = [
         PlaceOrder("b", "1", Side.ASK, OrderType.MARKET, None, 5, None),
         "9901a162a131a361736ba66d61726b6574c005c0a0",
     ),
-    (CancelOrder(300), "9202cd012c"),
+    (CancelOrder(300), "9402cd012ca000"),
+    (CancelOrder(1, "b", 7), "940201a16207"),
     (Tick(), "9103"),
-    (AmendOrder(1, 2, None, 3), "96040102c003c0"),
+    (AmendOrder(1, 2, None, 3), "98040102c003c0a000"),
+    (AmendOrder(1, None, 2, None, 4, "b", 7), "980401c002c004a16207"),
 ]
 
 EVENTS: list[tuple[Event, str]] = [
@@ -71,8 +74,13 @@ def test_commands_keep_their_bytes(command: Command, golden: str) -> None:
 
 
 def test_commands_from_before_the_last_field_are_still_read() -> None:
-    old = bytes.fromhex("9801a162a3313233a3626964a56c696d6974cd03e80507")
-    assert codec.decode_command(old) == GOLDEN_COMMANDS[0][0]
+    for old, command in (
+        ("9801a162a3313233a3626964a56c696d6974cd03e80507", GOLDEN_COMMANDS[0][0]),
+        ("9202cd012c", CancelOrder(300)),
+        ("95040102c003", AmendOrder(1, 2, None, 3)),
+        ("96040102c003c0", AmendOrder(1, 2, None, 3)),
+    ):
+        assert codec.decode_command(bytes.fromhex(old)) == command
 
 
 @pytest.mark.parametrize(("event", "golden"), EVENTS)
@@ -108,6 +116,13 @@ def test_a_batch_survives_the_wire_and_the_chain_is_pinned() -> None:
     assert chain_hash("0" * 64, b"abc") == (
         "b64374d04ef9c4f39fddb1e0d6be38a0130f6c057fc0f4ee467ea0e18bc758f1"
     )
+
+
+def test_decisions_keep_their_bytes() -> None:
+    decided = Decided(7, {"PETR4": (1, 2)}, [("PETR4", 1, "not_owner")])
+    golden = "930781a55045545234920102" + "9193a5504554523401a96e6f745f6f776e6572"
+    assert codec.encode(decided).hex() == golden
+    assert codec.decode_decided(bytes.fromhex(golden)) == decided
 
 
 def test_a_registry_entry_survives_the_wire() -> None:
