@@ -18,6 +18,7 @@ from ingress.intake import (
     parse_order,
     refuse_passed,
 )
+from ingress.preferences import WAIT_SECONDS_MAX
 from protocol.enums import OrderState
 from protocol.units import CLIENT_ORDER_ID
 from runtime.http import samples
@@ -80,13 +81,21 @@ PLACE = Operation(
     operation_id="place_order",
     summary="Place an order",
     description="The answer comes as soon as the order is in the log, on disk; it is matched a"
-    " moment later. With a `client_order_id`, or the header `Idempotency-Key`, the request can be"
-    " repeated safely: the same body is answered with the first order.",
+    " moment later. With the header `Prefer: wait=2` the answer waits up to two seconds until it is"
+    " matched, and shows the order with its trades. With a `client_order_id`, or the header"
+    " `Idempotency-Key`, the request can be repeated safely: the same body is answered with the"
+    " first order.",
     parameters=(
         header_parameter(
             "Idempotency-Key",
             "Another way to send the `client_order_id`, with or without double quotes.",
             {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
+        ),
+        header_parameter(
+            "Prefer",
+            f"`wait=N` waits up to N seconds, at most {WAIT_SECONDS_MAX}, for the matcher"
+            " (RFC 7240). Other preferences are ignored.",
+            {"type": "string", "examples": ["wait=2"]},
         ),
     ),
     body=OrderBody,
@@ -99,10 +108,10 @@ PLACE = Operation(
             ("Location", "Idempotent-Replayed"),
         ),
         201: Success(
-            "The order is in the log, on disk.",
-            AcceptedAnswer,
+            "The order is in the log, on disk; with `Prefer`, the order as it was decided.",
+            (AcceptedAnswer, OrderAnswer),
             accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS),
-            ("Location",),
+            ("Location", "Preference-Applied"),
         ),
     },
     problems=(

@@ -23,6 +23,7 @@ from readapi.answers import (
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import order_answer, own_client_order, own_order
+from runtime.process.promise import in_task
 from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.read_balance import read_balance
 from runtime.redis.functions.read_book import read_book
@@ -58,7 +59,7 @@ class ReadRoutes:
         broker = await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         count = integer_parameter(call.query_string, "trades", TRADES_DEFAULT, PRICE_WINDOW_MAX)
-        instrument = self._instrument(symbol)
+        instrument = await self._instrument(symbol)
         if instrument is None:
             return Answer(200, price_answer(symbol, []))
         partition = instrument.partition
@@ -73,7 +74,7 @@ class ReadRoutes:
         broker = await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         depth = integer_parameter(call.query_string, "depth", DEPTH_DEFAULT, BOOK_DEPTH_MAX)
-        instrument = self._instrument(symbol)
+        instrument = await self._instrument(symbol)
         stored: bytes | None = None
         if instrument is not None:
             partition = instrument.partition
@@ -111,10 +112,13 @@ class ReadRoutes:
             read = await context.fetch(function)
         return read
 
-    def _instrument(self, symbol: str) -> Instrument | None:
-        """From memory alone: the tail of the registry brings a new symbol within a moment, and
-        asking for unknown ones must not cost Redis anything."""
-        return self._context.directory.instruments.get(symbol)
+    async def _instrument(self, symbol: str) -> Instrument | None:
+        """``None`` where nobody has traded the symbol. All who ask for unknown ones at the same
+        time share one look at the registry, so they cost Redis next to nothing."""
+        instruments = self._context.directory.instruments
+        if symbol not in instruments:
+            await in_task(self._context.registry.refresh())
+        return instruments.get(symbol)
 
     def _render(self, symbol: str, stored: bytes, depth: int) -> bytes:
         """The body for a snapshot, prepared once and copied for as long as it stays the same."""

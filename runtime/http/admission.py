@@ -20,22 +20,22 @@ class Admission:
     """All times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        self._in_flight = 0
+        self.in_flight = 0
         self._average_seconds = 0.0
         self._standing_until = 0.0
 
     def enter(self, now: float) -> None:
         """Raises :class:`Overloaded`; otherwise :meth:`leave` must follow."""
-        if self._in_flight >= STANDING_MAX:
+        if self.in_flight >= STANDING_MAX:
             if now < self._standing_until:
                 self._standing_until = now + CALM_SECONDS
                 raise Overloaded
-            if self._in_flight >= BURST_MAX:
+            if self.in_flight >= BURST_MAX:
                 raise Overloaded
-        self._in_flight += 1
+        self.in_flight += 1
 
     def leave(self, entered: float, now: float) -> None:
-        self._in_flight -= 1
+        self.in_flight -= 1
         self._average_seconds += (now - entered - self._average_seconds) * _WEIGHT
         if self._average_seconds > SLOW_SECONDS:
             self._standing_until = now + CALM_SECONDS

@@ -79,6 +79,7 @@ class EndpointTable:
     """Finds an endpoint by method and path."""
 
     def __init__(self, endpoints: list[Endpoint]) -> None:
+        self.endpoints = tuple(endpoints)
         self._fixed: dict[tuple[str, str], Found] = {}
         self._candidates: dict[tuple[str, int, str], list[tuple[list[str], Endpoint]]] = {}
         for endpoint in endpoints:

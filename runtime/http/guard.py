@@ -17,11 +17,12 @@ RECEIVE_SECONDS_MAX = 10.0
 HEAD_MAX = 16 * 1024
 _TOO_LONG = f"the head of a request has at most {HEAD_MAX} bytes"
 _HEAD = b"HTTP/1."
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class JoinedWrites:
     """A transport that keeps the head of an answer back until the write of its body, which
-    always follows, be it empty."""
+    always follows, be it empty. ``CONTINUE`` is no answer."""
 
     __slots__ = ("_head", "_transport", "_write")
 
@@ -34,7 +35,7 @@ class JoinedWrites:
         if self._head:
             head, self._head = self._head, b""
             self._write(head + data)
-        elif data.startswith(_HEAD):
+        elif data.startswith(_HEAD) and data != CONTINUE:
             self._head = data
         else:
             self._write(data)

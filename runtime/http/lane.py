@@ -17,10 +17,8 @@ from protocol.units import BODY_BYTES_MAX
 from runtime.http.asgi import Application, known_headers, length_is_allowed
 from runtime.http.dispatcher import FALLBACK, Dispatcher, answer_headers, problem_answer
 from runtime.http.endpoints import Answer, Call, Found
-from runtime.http.guard import GuardedProtocol
+from runtime.http.guard import CONTINUE, GuardedProtocol
 from runtime.http.problems import Problem, body_too_large
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _NobodyWaits:
@@ -144,7 +142,7 @@ class FastLaneProtocol(GuardedProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((hot, self.app))  # type: ignore[arg-type]
         elif self.expect_100_continue and hot.refusal is None:
-            self.raw_transport.write(_CONTINUE)
+            self.raw_transport.write(CONTINUE)
         if hot.refusal is not None:
             hot.come()
 

@@ -27,26 +27,36 @@ ALWAYS = (MALFORMED_REQUEST, body_too_large(), internal_error())
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
         "description": "Names this request in the logs: the one that was sent, or a new one.",
+        "required": True,
         "schema": {"type": "string"},
     },
     "Location": {
         "description": "The path of the order.",
+        "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "ETag": {
         "description": 'The version of the order in double quotes, for example `"3"`.',
+        "required": True,
         "schema": {"type": "string", "pattern": '^"[0-9]+"$'},
     },
     "Idempotent-Replayed": {
         "description": "The order was taken before; this request has placed nothing.",
+        "required": True,
         "schema": {"type": "string", "enum": ["true"]},
     },
     "WWW-Authenticate": {
         "description": "How to send a key.",
+        "required": True,
         "schema": {"type": "string", "enum": ["Bearer"]},
+    },
+    "Preference-Applied": {
+        "description": "Which preference of the request was honored; absent where none was.",
+        "schema": {"type": "string", "pattern": "^wait=[1-5]$"},
     },
     "Retry-After": {
         "description": "Seconds to wait before the next try.",
+        "required": True,
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
 }
@@ -67,12 +77,12 @@ _PATH_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """``body_type`` is a struct, a pydantic model, or ``str`` for plain text; it is ``None`` where
-    the answer has no body. ``example`` is an answer as it is sent; ``headers`` are names of
-    ``HEADERS``."""
+    """``body_type`` is a struct, a pydantic model, or ``str`` for plain text, or several of them
+    where the body is one of these; it is ``None`` where the answer has no body. ``example`` is an
+    answer as it is sent; ``headers`` are names of ``HEADERS``."""
 
     description: str
-    body_type: type | None = None
+    body_type: type | tuple[type, ...] | None = None
     example: bytes = b""
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
@@ -97,8 +107,10 @@ class Operation:
     @property
     def types(self) -> Iterator[type]:
         """The structs that the call names; pydantic models are left to FastAPI."""
-        named = [self.body, *(answer.body_type for answer in self.answers.values())]
-        return (t for t in named if t is not None and issubclass(t, msgspec.Struct))
+        named = [self.body] if self.body is not None else []
+        for answer in self.answers.values():
+            named += _types_of(answer)
+        return (t for t in named if issubclass(t, msgspec.Struct))
 
     def render(self, path: str) -> dict[str, Any]:
         """The operation object of the call at ``path``."""
@@ -182,14 +194,22 @@ def _success(answer: Success) -> dict[str, Any]:
         "headers": _headers(answer.headers),
     }
     if answer.body_type is not None:
-        content["content"] = {answer.media_type: _media(answer.body_type, answer.example)}
+        content["content"] = {answer.media_type: _media(_types_of(answer), answer.example)}
     return content
 
 
-def _media(body_type: type, body: bytes) -> dict[str, Any]:
-    if body_type is str:
+def _types_of(answer: Success) -> list[type]:
+    if answer.body_type is None:
+        return []
+    return [*answer.body_type] if isinstance(answer.body_type, tuple) else [answer.body_type]
+
+
+def _media(body_types: list[type], body: bytes) -> dict[str, Any]:
+    if body_types == [str]:
         return {"schema": {"type": "string"}, "example": body.decode()}
-    return {"schema": reference(body_type), "example": msgspec.json.decode(body)}
+    references = [reference(body_type) for body_type in body_types]
+    schema = references[0] if len(references) == 1 else {"anyOf": references}
+    return {"schema": schema, "example": msgspec.json.decode(body)}
 
 
 def _refusal(problems: Iterable[Problem], instance: str) -> dict[str, Any]:
