@@ -60,7 +60,7 @@ def too_much(result: dict[str, Any]) -> str:
     if share > ERROR_SHARE_MAX:
         return f"{share:.2%} errors or refusals"
     if result["driver"]["late"]:
-        return f"the driver was {result['driver_late_ms_max']:.0f} ms late"
+        return f"the driver was {result['driver_late_ms']['max']:.0f} ms late"
     return ""
 
 

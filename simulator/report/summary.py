@@ -52,7 +52,7 @@ def _driver(done: Run, own: Ceiling) -> dict[str, Any]:
         "ceiling_requests_per_second": round(ceiling),
         "head_room": round(ceiling / MarketLoad(done.plan.scale).requests_per_second, 2),
         "cpu_microseconds_per_request": round(spent / max(1, len(samples)) * 1e6, 1),
-        "late": samples.late_ms_max > LATE_MS_MAX,
+        "late": max(samples.late_ms, default=0.0) > LATE_MS_MAX,
     }
 
 

@@ -51,7 +51,7 @@ def _server(processes: list[dict[str, Any]]) -> Table:
 
 
 def _summary(report: dict[str, Any]) -> Table:
-    driver = report["driver"]
+    driver, late = report["driver"], report["driver_late_ms"]
     table = Table(title="the run", title_justify="left", show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
@@ -61,8 +61,8 @@ def _summary(report: dict[str, Any]) -> Table:
         "answered as asked, per second": f"{report['throughput_per_second']:,}",
         "errors": f"{report['errors']:,}",
         "refused (429, 503)": f"{report['refused']:,}",
-        "driver late, ms: mean, most": (
-            f"{report['driver_late_ms_mean']:.2f}, {report['driver_late_ms_max']:.1f}"
+        "driver late, ms: median, p99, most": (
+            f"{late['p50']:.2f}, {late['p99']:.2f}, {late['max']:.1f}"
         ),
         "driver's own ceiling, requests/s": f"{driver['ceiling_requests_per_second']:,}",
         "driver's head-room": f"{driver['head_room']:.1f} times",
@@ -72,6 +72,8 @@ def _summary(report: dict[str, Any]) -> Table:
         table.add_row(name, value)
     for what, count in report["error_kinds"].items():
         table.add_row(f"[red]{escape(what)}[/red]", f"{count:,}")
+    for what, count in report["refusal_kinds"].items():
+        table.add_row(f"[yellow]{escape(what)}[/yellow]", f"{count:,}")
     probe = report["order_to_trade_ms"]
     if probe["failures"]:
         why = escape(probe["first_failure"])

@@ -131,7 +131,8 @@ def test_percentiles_are_by_nearest_rank() -> None:
 
 
 def samples() -> Samples:
-    seen = Samples(late_ms_max=3.0)
+    seen = Samples()
+    seen.late_ms.extend([0.5, 0.5, 3.0])
     for n in range(100):
         seen.add(n % len(KINDS), n / 10, float(n), OK)
     seen.add(ORDER, 1.5, 9.0, ERROR)
@@ -147,6 +148,7 @@ def test_a_summary_counts_errors_and_refusals_apart_and_keeps_them_out_of_the_la
     assert (summary["requests"], summary["errors"], summary["refused"]) == (204, 2, 2)
     assert summary["throughput_per_second"] == 20.0
     assert summary["latency_ms"]["overall"]["max"] == 99.0
+    assert (summary["driver_late_ms"]["p50"], summary["driver_late_ms"]["max"]) == (0.5, 3.0)
     seconds = both.by_second(10)
     assert (len(seconds[1][0]), seconds[1][1], seconds[1][2]) == (20, 2, 2)
 
@@ -158,7 +160,7 @@ def result(p99: float = 5, errors: int = 0, late: bool = False) -> dict[str, obj
         "refused": 0,
         "requests": 1000,
         "driver": {"late": late},
-        "driver_late_ms_max": 70.0,
+        "driver_late_ms": {"max": 70.0},
     }
 
 
