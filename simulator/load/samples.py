@@ -1,6 +1,7 @@
 """What a driver saw: one row per request, kept in flat arrays, merged and summed up."""
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +95,7 @@ class Samples:
             "latency_ms_by_kind": {
                 name: percentiles(sorted(values)) for name, values in answered.items()
             },
+            "requests_by_kind": self.counts(),
             "error_kinds": self.errors,
             "refusal_kinds": self.refusals,
         }
@@ -104,6 +106,18 @@ class Samples:
             if outcome == OK:
                 grouped[KINDS[kind]].append(latency)
         return grouped
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """For each kind of request: how many were answered as asked, refused, and errors."""
+        seen = Counter(zip(self.kinds, self.outcomes, strict=True))
+        return {
+            name: {
+                "answered": seen[kind, OK],
+                "refused": seen[kind, REFUSED],
+                "errors": seen[kind, ERROR],
+            }
+            for kind, name in enumerate(KINDS)
+        }
 
     def by_second(self, seconds: int) -> list[tuple[list[float], int, int]]:
         """For each second: latencies of the answered (sorted), errors, refused."""

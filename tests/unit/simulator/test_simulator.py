@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 
 from simulator.load.capacity import sustained, too_much
@@ -18,10 +19,12 @@ from simulator.load.flow import (
     base_prices,
     generate,
 )
+from simulator.load.handlers import HandlerTimes
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
 from simulator.load.samples import ERROR, OK, REFUSED, Samples, percentiles
 from simulator.load.tickers import symbols
+from simulator.report.host import HostTimes, host_given, host_times
 from simulator.report.page import render
 
 SECONDS = 20.0
@@ -153,6 +156,47 @@ def test_a_summary_counts_errors_and_refusals_apart_and_keeps_them_out_of_the_la
     assert (len(seconds[1][0]), seconds[1][1], seconds[1][2]) == (20, 2, 2)
 
 
+def test_what_the_machine_gave_is_told_in_shares_of_its_cores() -> None:
+    given = host_given(HostTimes(10, 10, 10, 10), HostTimes(70, 40, 15, 15))
+    assert (given["busy_percent"], given["idle_percent"]) == (60.0, 30.0)
+    assert (given["iowait_percent"], given["steal_percent"]) == (5.0, 5.0)
+    assert given["cores"] >= 1
+    assert sum(host_times()) > 0
+
+
+METRICS = """
+process_start_time_seconds {started}
+exchange_http_request_seconds_count{{endpoint="/orders/{{order_id}}/cancel"}} {count}
+exchange_http_request_seconds_sum{{endpoint="/orders/{{order_id}}/cancel"}} {seconds}
+exchange_http_request_seconds_sum{{endpoint="/balance"}} 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("started", "means"), [(1.5, {"cancel": 20.0}), (2.5, {})], ids=["same", "another process"]
+)
+def test_the_time_inside_the_server_is_that_of_the_run(
+    started: float, means: dict[str, float]
+) -> None:
+    texts = [
+        METRICS.format(started=1.5, count=10, seconds=7),
+        METRICS.format(started=started, count=60, seconds=8),
+    ]
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, text=texts.pop(0)))
+    with httpx.Client(transport=answers, base_url="http://x") as client:
+        times = HandlerTimes(client)
+        times.begin()
+        assert times.means() == means
+
+
+def test_a_server_without_metrics_tells_no_times() -> None:
+    answers = httpx.MockTransport(lambda _: httpx.Response(404))
+    with httpx.Client(transport=answers, base_url="http://x") as client:
+        times = HandlerTimes(client)
+        times.begin()
+        assert times.means() == {}
+
+
 def result(p99: float = 5, errors: int = 0, late: bool = False) -> dict[str, object]:
     return {
         "latency_ms": {"overall": {"p99": p99}},
@@ -181,7 +225,9 @@ def test_the_page_is_one_file_without_addresses_to_load() -> None:
         "seed": 1,
         "started_at": "now",
         **seen.summary(10),
-        "driver": {"late": False},
+        "driver": {"late": False, "cpu_microseconds_per_request": 31.5},
+        "handler_ms_by_kind": {"order": 1.234},
+        "machine": host_given(HostTimes(10, 10, 10, 10), HostTimes(70, 40, 15, 15)),
         "server": [
             {"process": "a<b", "cpu_microseconds_per_request": 1.0, "cores": 0.1, "rss_mib": 5.0}
         ],
@@ -202,4 +248,8 @@ def test_the_page_is_one_file_without_addresses_to_load() -> None:
     assert "crossed: &lt;X&gt;" in page
     assert "a&lt;b" in page
     assert "skipped: it has none" in page
+    assert "<td>order</td><td>17</td><td>1</td><td>1</td><td>1.23</td>" in page
+    assert "<td>balance</td><td>16</td><td>0</td><td>0</td><td>-</td>" in page
+    assert "<td>given to other machines (steal), %</td><td>5.0</td>" in page
+    assert "<td>0.50, 3.00, 3.0</td>" in page
     assert "1/2" in page, "a skipped check is not counted"
