@@ -26,6 +26,19 @@ def host_times() -> HostTimes:
     return HostTimes(user + nice + system + irq + softirq, idle, iowait, steal)
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def processor() -> str:
+    """The name of the processor as the machine tells it, or of its kind."""
+    for line in CPUINFO.read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return os.uname().machine
+
+
 def megahertz() -> float:
     """The mean clock of the cores now; 0 where the machine does not tell."""
     shown = [
@@ -39,13 +52,13 @@ def megahertz() -> float:
 
 
 def host_given(before: HostTimes, after: HostTimes) -> dict[str, float | int]:
-    """Of the time between two looks, in percent of all cores. ``cores`` is what this process may
-    use, ``clock_mhz`` the clock at the end."""
+    """Of the time between two looks, in percent of all cores. ``clock_mhz`` is the clock at the
+    end, 0 where the machine does not tell."""
     spent = [late - early for early, late in zip(before, after, strict=True)]
     total = max(1, sum(spent))
     shares = dict(zip(HostTimes._fields, (round(100 * x / total, 1) for x in spent), strict=True))
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "clock_mhz": round(megahertz()),
         **{f"{name}_percent": share for name, share in shares.items()},
     }

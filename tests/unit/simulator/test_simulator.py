@@ -6,8 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
-from simulator.load.capacity import sustained, too_much
+from simulator.load.capacity import search_capacity, sustained, too_much
+from simulator.load.ceiling import Ceiling
 from simulator.load.flow import (
     BOOK,
     CANCEL,
@@ -22,10 +24,12 @@ from simulator.load.flow import (
 from simulator.load.handlers import HandlerTimes
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
+from simulator.load.run import Plan
 from simulator.load.samples import ERROR, OK, REFUSED, Samples, percentiles
 from simulator.load.tickers import symbols
 from simulator.report.host import HostTimes, host_given, host_times
 from simulator.report.page import render
+from simulator.target import Target
 
 SECONDS = 20.0
 
@@ -209,11 +213,30 @@ def result(p99: float = 5, errors: int = 0, late: bool = False) -> dict[str, obj
 
 
 def test_a_step_is_too_much_by_latency_errors_or_a_late_driver() -> None:
-    assert too_much(result()) == ""
-    assert "p99" in too_much(result(p99=101))
-    assert "errors" in too_much(result(errors=2))
+    assert too_much(result(p99=49.9)) == ""
+    assert "p99" in too_much(result(p99=50))
+    assert "1 errors" in too_much(result(errors=1))
     assert "late" in too_much(result(late=True))
     assert sustained([{"scale": 50, "sustained": True}, {"scale": 75, "sustained": False}]) == 50
+
+
+def test_the_search_doubles_the_load_and_halves_the_gap_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[float] = []
+
+    def attempt(
+        _console: object, _target: object, step: Plan, _own: object
+    ) -> tuple[dict[str, Any], str]:
+        tried.append(step.scale)
+        why = "p99 60 ms" if step.scale > 55 else ""
+        return {"latency_ms": {"overall": {"p99": 1.0}}, "throughput_per_second": 1.0}, why
+
+    monkeypatch.setattr("simulator.load.capacity._attempt", attempt)
+    plan, own = Plan(100, 1, 1, 1), Ceiling(1.0, 1.0)
+    steps, _ = search_capacity(Console(quiet=True), Target("http://x", ""), plan, own)
+    assert tried == [10, 20, 40, 80, 60, 50]
+    assert sustained(steps) == 50
 
 
 def test_the_page_is_one_file_without_addresses_to_load() -> None:
