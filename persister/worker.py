@@ -162,7 +162,7 @@ class PersisterWorker(Worker):
                 progress.note(batch.batch)
         self._mark({p: self._owned.states[p].number for p in batches}, rows.closed)
         metrics.BATCHES.inc(len(rows.journal))
-        metrics.ROWS.labels("orders").inc(len(rows.orders))
+        metrics.ROWS.labels("orders").inc(rows.order_count)
         metrics.ROWS.labels("trades").inc(len(rows.trades))
 
     def _mark(self, watermarks: dict[int, int], closed: list[tuple[int, OrderRecord]]) -> None:
