@@ -41,6 +41,11 @@ class Courier:
         self._in_flight: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._random = random.Random()  # noqa: S311 - jitter is no secret.
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls are in flight."""
+        return bool(self._in_flight)
+
     async def send_due(self, is_mine: Callable[[str], bool]) -> None:
         """Start a call for every message whose time has come and whose endpoint has room."""
         self._raise_failures()

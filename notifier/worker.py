@@ -1,7 +1,9 @@
 """The notifier process: events streams in, signed webhooks out.
 
 Fan-out and delivery meet in the queues of the endpoints only. A step fans out what is new, starts
-the calls that are due, and runs the event loop, in which the calls proceed, for a moment.
+the calls that are due, and runs the event loop, in which the calls proceed, for a moment. While no
+call is in flight it waits in Redis for news instead. While there is no endpoint it reads no batches
+at all.
 """
 
 import asyncio
@@ -23,11 +25,13 @@ from runtime.redis.channel import AsyncChannel, Channel
 from runtime.redis.events import EventReader
 from runtime.redis.functions.enqueue import enqueue
 from runtime.redis.functions.mark_notified import mark_notified
-from runtime.redis.registry import refresh
+from runtime.redis.registry import apply_entries
 
 log = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.05
+"""Least time from one busy step to the next; the calls in flight proceed in it."""
+BLOCK_SECONDS_MAX = 0.5
 
 
 class NotifierWorker(Worker):
@@ -49,7 +53,7 @@ class NotifierWorker(Worker):
         owned = Ownership(self._channel, settings, "notifier", self._recover)
         self._owned = owned
         self._reader = EventReader(self._channel, owned.leases, settings.batches_max)
-        refresh(self._directory, self._channel)
+        apply_entries(self._directory, self._reader.read({}, 0, block_ms=None).registry)
         self._courier = Courier(
             Queues(self._calls, owned.history_id),
             Deliverer(settings.is_development, settings.calls_max),
@@ -61,11 +65,43 @@ class NotifierWorker(Worker):
 
     def step(self) -> None:
         self._owned.tend()
-        refresh(self._directory, self._channel)
-        # It does not wait for news, because the calls in flight share this thread.
-        for partition, batches in self._reader.read(self._owned.states).items():
-            self._fan_out(partition, batches)
-        self._loop.run_until_complete(self._turn())
+        if self._directory.endpoints:
+            has_news = self._tell()
+        else:
+            self._pass_over()
+            has_news = False
+        self._loop.run_until_complete(self._turn(has_news))
+
+    def _tell(self) -> bool:
+        """Queue the messages of new batches; returns whether there were any batches."""
+        news = self._reader.read(self._owned.states, self._directory.sequence, self._block_ms())
+        apply_entries(self._directory, news.registry)
+        if news.batches:
+            self._fan_out(news.batches)
+        return bool(news.batches)
+
+    def _pass_over(self) -> None:
+        """Nobody listens, so the marks follow the batches, and nobody needs them read.
+
+        An endpoint that is registered meanwhile hears of every batch that is committed later: the
+        marks move only as far as the batches had come when there was none yet.
+        """
+        states = self._owned.states
+        skimmed = self._reader.skim(states, self._directory.sequence, self._block_ms() or 1)
+        apply_entries(self._directory, skimmed.registry)
+        moved = {p: number for p, number in skimmed.numbers.items() if number > states[p]}
+        if moved and not self._directory.endpoints:
+            self._mark(moved)
+
+    def _block_ms(self) -> int | None:
+        """How long to wait for news; ``None`` while calls are in flight, which share the thread."""
+        assert self._courier is not None, "opened"
+        if self._courier.is_busy:
+            return None
+        # Another notifier may queue messages for the endpoints of this one at any time.
+        is_shared = 0 < len(self._owned.states) < self._owned.genesis.partitions
+        seconds = TURN_SECONDS if is_shared and self._directory.endpoints else BLOCK_SECONDS_MAX
+        return max(1, int(1000 * min(seconds, self._owned.leases.seconds_to_tend)))
 
     def close(self) -> None:
         self._owned.leases.leave()
@@ -76,10 +112,11 @@ class NotifierWorker(Worker):
         self._loop.close()
         self._channel.close()
 
-    async def _turn(self) -> None:
+    async def _turn(self, has_news: bool) -> None:
         assert self._courier is not None, "opened"
         await self._courier.send_due(self._is_mine)
-        await asyncio.sleep(TURN_SECONDS)
+        if has_news or self._courier.is_busy:
+            await asyncio.sleep(TURN_SECONDS)
 
     async def _end(self) -> None:
         if self._courier is not None:
@@ -93,35 +130,35 @@ class NotifierWorker(Worker):
     def _recover(self, partition: int) -> int:
         return int(self._channel.execute("GET", keys.notified(partition)) or 0)
 
-    def _fan_out(self, partition: int, batches: list[CommittedBatch]) -> None:
-        """Queue the messages of new batches, then move the mark. A crash in between repeats the
+    def _fan_out(self, batches: dict[int, list[CommittedBatch]]) -> None:
+        """Queue the messages of new batches, then move the marks. A crash in between repeats the
         batches, which the queues' own progress turns into nothing."""
         genesis = self._owned.genesis
-        calls = []
-        for batch in batches:
-            for endpoint_id, messages in self._by_endpoint(batch).items():
-                calls.append(
-                    enqueue(
-                        genesis.history_id,
-                        genesis.epoch,
-                        endpoint_id,
-                        partition,
-                        batch.number,
-                        now_ms(),
-                        [(message.message_id, message.body) for message in messages],
-                    )
-                )
+        calls = [
+            enqueue(
+                genesis.history_id,
+                genesis.epoch,
+                endpoint_id,
+                partition,
+                batch.number,
+                now_ms(),
+                [(message.message_id, message.body) for message in messages],
+            )
+            for partition, committed in batches.items()
+            for batch in committed
+            for endpoint_id, messages in self._by_endpoint(batch).items()
+        ]
         added = self._channel.call_all(calls)
-        last = batches[-1].number
-        self._channel.call(mark_notified(genesis.history_id, partition, last))
-        self._owned.states[partition] = last
+        self._mark({partition: committed[-1].number for partition, committed in batches.items()})
         metrics.MESSAGES.inc(sum(added))
+
+    def _mark(self, numbers: dict[int, int]) -> None:
+        self._channel.call(mark_notified(self._owned.history_id, numbers))
+        self._owned.states.update(numbers)
 
     def _by_endpoint(self, committed: CommittedBatch) -> dict[str, list[Message]]:
         """The messages of a batch for each endpoint that is told of it."""
         found: defaultdict[str, list[Message]] = defaultdict(list)
-        if not self._directory.endpoints:
-            return found  # Nobody listens, so nobody needs the batch decoded.
         for message in messages_of(codec.decode_batch(committed.payload)):
             for endpoint in self._directory.endpoints_by_broker.get(message.broker_id, ()):
                 found[endpoint.endpoint_id].append(message)

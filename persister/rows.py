@@ -6,10 +6,13 @@ from protocol import codec, ids
 from protocol.batches import Batch, BatchEntry, CommittedBatch
 from protocol.events import Trade
 from protocol.records import OrderRecord
-from protocol.units import timestamp
+from runtime.postgres.binary import stored_time, uuid_bytes
 from runtime.postgres.order_rows import OrderRow, order_row
 
 Row = tuple[Any, ...]
+"""Values in the form of :mod:`runtime.postgres.binary`."""
+OrderKey = tuple[int, int]
+"""Instrument number and sequence."""
 
 ORDER_CHANGING = (
     "price",
@@ -38,7 +41,6 @@ TRADE_COLUMNS = (
     "taker_broker_id",
     "executed_at",
 )
-BALANCE_COLUMNS = ("partition", "broker_id", "cash")
 JOURNAL_COLUMNS = ("partition", "number", "hash", "batch")
 
 
@@ -50,15 +52,20 @@ class StoredBatch(NamedTuple):
 
 
 class Rows:
-    """The rows of any number of batches. Of an order or a balance only the last state counts:
-    one upsert cannot take a key twice."""
+    """The rows of any number of batches. Of an order or a balance only the last state counts: one
+    statement cannot write a row twice.
+
+    An order whose own log entry is in one of the batches is new to PostgreSQL, which has the
+    batches before them and none after them. All others may have a row already.
+    """
 
     def __init__(self) -> None:
-        self.orders: dict[str, OrderRow] = {}
         self.trades: list[Row] = []
-        self.balances: dict[tuple[int, str], Row] = {}
+        self.balances: dict[tuple[int, str], int] = {}
         self.journal: list[Row] = []
         self.closed: list[tuple[int, OrderRecord]] = []
+        self._orders: dict[OrderKey, OrderRow] = {}
+        self._entries: set[OrderKey] = set()
 
     def add(self, stored: StoredBatch) -> None:
         batch = stored.batch
@@ -66,31 +73,45 @@ class Rows:
         self.journal.append((batch.partition, batch.number, committed.hash, committed.payload))
         for payload in batch.orders:
             record = codec.decode_order(payload)
-            row = order_row(record)
-            self.orders[row.order_id] = row
+            self._orders[record.instrument_number, record.sequence] = order_row(record)
             if not record.state.is_open:
                 self.closed.append((batch.partition, record))
         for entry in batch.entries:
+            self._entries.add((entry.instrument_number, entry.sequence))
             for event in entry.events:
                 if type(event) is Trade:
                     self.trades.append(trade_row(entry, event))
         for broker_id, cash in batch.balances.items():
-            self.balances[batch.partition, broker_id] = (batch.partition, broker_id, cash)
+            self.balances[batch.partition, broker_id] = cash
+
+    @property
+    def order_count(self) -> int:
+        return len(self._orders)
+
+    @property
+    def new_orders(self) -> list[OrderRow]:
+        return [row for key, row in self._orders.items() if key in self._entries]
+
+    @property
+    def changed_orders(self) -> list[OrderRow]:
+        return [row for key, row in self._orders.items() if key not in self._entries]
 
 
 def trade_row(entry: BatchEntry, trade: Trade) -> Row:
     number = entry.instrument_number
+    maker_order_id = ids.encode(trade.maker_created_ms, number, trade.maker_sequence)
+    taker_order_id = ids.encode(trade.taker_created_ms, number, trade.taker_sequence)
     return (
-        ids.encode(entry.time_ms, number, trade.trade_number, ids.TRADE),
+        uuid_bytes(ids.encode(entry.time_ms, number, trade.trade_number, ids.TRADE)),
         number,
         trade.trade_number,
         entry.symbol,
         trade.price,
         trade.quantity,
         trade.taker_side.value,
-        ids.encode(trade.maker_created_ms, number, trade.maker_sequence),
-        ids.encode(trade.taker_created_ms, number, trade.taker_sequence),
-        trade.maker_broker_id,
-        trade.taker_broker_id,
-        timestamp(entry.time_ms),
+        uuid_bytes(maker_order_id),
+        uuid_bytes(taker_order_id),
+        uuid_bytes(trade.maker_broker_id),
+        uuid_bytes(trade.taker_broker_id),
+        stored_time(entry.time_ms),
     )

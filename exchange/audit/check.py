@@ -15,8 +15,9 @@ from protocol.batches import GENESIS_HASH
 from protocol.commits import Position
 from protocol.enums import OPEN_STATES
 from protocol.partitions import all_partitions, partition_name
+from protocol.records import OrderRecord
 from runtime.postgres import tables
-from runtime.postgres.order_rows import OrderRow, order_record, order_row
+from runtime.postgres.order_rows import OrderRow, order_record
 from runtime.redis import genesis
 from runtime.redis.channel import Channel, pairs
 
@@ -42,7 +43,7 @@ class RedisState(NamedTuple):
     hash: str
     balances: dict[str, int]
     positions: dict[str, Position]
-    open_orders: dict[str, OrderRow]
+    open_orders: dict[str, OrderRecord]
 
 
 def check(console: Console, addresses: Addresses) -> dict[str, Any]:
@@ -134,13 +135,13 @@ def _read_redis(channel: Channel, partition: int) -> RedisState:
         ]
     )
     (number, last_hash), balances, positions, orders = replies[-1]
-    rows = [order_row(codec.decode_order(payload)) for payload in orders]
+    records = [codec.decode_order(payload) for payload in orders]
     return RedisState(
         number=int(number or 0),
         hash=(last_hash or GENESIS_HASH.encode()).decode(),
         balances={k.decode(): int(v) for k, v in pairs(balances)},
         positions={k.decode(): Position.parse(v) for k, v in pairs(positions)},
-        open_orders={row.order_id: row for row in rows},
+        open_orders={record.order_id: record for record in records},
     )
 
 
@@ -190,8 +191,7 @@ def _orders_problem(connection: Connection, partition: int, state: RedisState) -
             table.c.state.in_([order_state.value for order_state in OPEN_STATES]),
         )
     )
-    # Through the record and back, so that both sides have the same types.
-    stored = {str(row.order_id): order_row(order_record(row)) for row in rows}
+    stored = {str(row.order_id): order_record(row) for row in rows}
     if stored == state.open_orders:
         return ""
     both = stored.keys() | state.open_orders.keys()

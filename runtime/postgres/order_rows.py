@@ -1,18 +1,19 @@
 """An order as a row of PostgreSQL, from its record and back. Pure mapping."""
 
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import OrderRecord
-from protocol.units import milliseconds, timestamp
+from protocol.units import milliseconds
+from runtime.postgres.binary import stored_time, uuid_bytes
 
 
 class OrderRow(NamedTuple):
-    """The columns of the table ``orders``, in the order in which they are copied."""
+    """The columns of the table ``orders``, in the order in which they are copied, and in the form
+    of :mod:`runtime.postgres.binary`: ids are bytes, and times are microseconds since 2000."""
 
-    order_id: str
-    broker_id: str
+    order_id: bytes
+    broker_id: bytes
     document_number: str
     instrument_number: int
     sequence: int
@@ -25,9 +26,9 @@ class OrderRow(NamedTuple):
     filled_notional: int
     state: str
     reason: str
-    valid_until: datetime | None
-    created_at: datetime
-    updated_at: datetime
+    valid_until: int | None
+    created_at: int
+    updated_at: int
     version: int
     priority: int
     amended_sequence: int
@@ -35,11 +36,11 @@ class OrderRow(NamedTuple):
 
 
 def order_row(record: OrderRecord) -> OrderRow:
-    """The row that :func:`order_record` reads back."""
+    """The row to copy. What a query finds of it later, :func:`order_record` reads back."""
     until_ms = record.valid_until_ms
     return OrderRow(
-        order_id=record.order_id,
-        broker_id=record.broker_id,
+        order_id=uuid_bytes(record.order_id),
+        broker_id=uuid_bytes(record.broker_id),
         document_number=record.document_number,
         instrument_number=record.instrument_number,
         sequence=record.sequence,
@@ -52,9 +53,9 @@ def order_row(record: OrderRecord) -> OrderRow:
         filled_notional=record.filled_notional,
         state=record.state.value,
         reason=record.reason.value,
-        valid_until=None if until_ms is None else timestamp(until_ms),
-        created_at=timestamp(record.created_ms),
-        updated_at=timestamp(record.updated_ms),
+        valid_until=None if until_ms is None else stored_time(until_ms),
+        created_at=stored_time(record.created_ms),
+        updated_at=stored_time(record.updated_ms),
         version=record.version,
         priority=record.priority,
         amended_sequence=record.amended_sequence,
@@ -63,8 +64,7 @@ def order_row(record: OrderRecord) -> OrderRow:
 
 
 def order_record(row: Any) -> OrderRecord:
-    """The record of a row, which may be an :class:`OrderRow` or a row of a query with these
-    columns."""
+    """The record of a row that a query has found, with the columns of :class:`OrderRow`."""
     return OrderRecord(
         symbol=row.symbol,
         instrument_number=row.instrument_number,

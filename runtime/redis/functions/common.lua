@@ -26,6 +26,14 @@ local function is_current(batch, history)
   return redis.call('HGET', batch, 'history') == history
 end
 
+-- The same for many partitions: the first of their batch keys, the last, and the step between two.
+local function are_current(keys, first, last, step, history)
+  for i = first, last, step do
+    if not is_current(keys[i], history) then return false end
+  end
+  return true
+end
+
 -- The same for the keys of the exchange itself, whose genesis names its history.
 local function is_exchange_current(genesis, history)
   return redis.call('HGET', genesis, 'history_id') == history

@@ -1,10 +1,18 @@
-"""An order in its four forms: in memory, as a record, as a row, and the columns of the table."""
+"""An order in its four forms: in memory, as a record, as a row, and the columns of the table.
+
+``tests/integration/test_persister.py`` takes one to PostgreSQL and back.
+"""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from matcher.order import Order
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import OrderRecord
 from runtime.postgres import tables
-from runtime.postgres.order_rows import OrderRow, order_record, order_row
+from runtime.postgres.order_rows import OrderRow, order_row
 from tests.support.builders import ALICE, START_MS
 
 RECORD = OrderRecord(
@@ -31,8 +39,21 @@ RECORD = OrderRecord(
 )
 
 
-def test_a_record_survives_the_way_to_a_row_and_back() -> None:
-    assert order_record(order_row(RECORD)) == RECORD
+def test_a_row_holds_ids_as_bytes_and_times_as_microseconds_since_2000() -> None:
+    row = order_row(RECORD)
+    assert uuid.UUID(bytes=row.order_id) == uuid.UUID(RECORD.order_id)
+    assert uuid.UUID(bytes=row.broker_id) == uuid.UUID(ALICE)
+    created = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=row.created_at)
+    assert created == datetime(2027, 1, 15, 8, 0, 0, 1000, tzinfo=UTC)
+    assert row.valid_until is not None
+    assert row.valid_until - row.created_at == 86_399_998_000
+    assert row.updated_at - row.created_at == 5_002_000
+
+
+def test_what_an_order_lacks_is_null() -> None:
+    bare = msgspec.structs.replace(RECORD, price=None, valid_until_ms=None, client_order_id="")
+    row = order_row(bare)
+    assert (row.price, row.valid_until, row.client_order_id) == (None, None, None)
 
 
 def test_an_order_survives_the_way_to_a_record_and_back() -> None:
