@@ -85,6 +85,8 @@ class Engine:
 
     def take_balances(self) -> dict[str, int]:
         """The cash of the brokers for whom it has changed since the last call, in cents."""
+        if not self.cash_changed:
+            return {}
         balances = {broker: self.balances[broker] for broker in sorted(self.cash_changed)}
         self.cash_changed.clear()
         return balances

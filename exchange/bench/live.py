@@ -17,8 +17,8 @@ from runtime.process.worker import tune_garbage_collection
 from runtime.redis.channel import Channel
 from runtime.redis.genesis import found_or_join, read
 
-AT_ONCE = 4
-EVERY_MS = 1.25
+AT_ONCE = 8
+EVERY_MS = 3.0
 LIVE_COMMANDS = 20_000
 RESTING_COMMANDS = 20_000  # Appended and matched before, so that there are books.
 SHORT_SHARE = 0.3
