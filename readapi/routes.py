@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from protocol import books
+from protocol import books, keys
 from protocol.partitions import all_partitions
 from protocol.registry import Instrument
 from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
@@ -113,12 +113,15 @@ class ReadRoutes:
         return read
 
     async def _instrument(self, symbol: str) -> Instrument | None:
-        """``None`` where nobody has traded the symbol. All who ask for unknown ones at the same
-        time share one look at the registry, so they cost Redis next to nothing."""
-        instruments = self._context.directory.instruments
-        if symbol not in instruments:
-            await in_task(self._context.registry.refresh())
-        return instruments.get(symbol)
+        """``None`` where nobody has traded the symbol."""
+        context = self._context
+        instrument = context.directory.instruments.get(symbol)
+        if instrument is None:
+            (listed,) = await context.read(("HEXISTS", keys.INSTRUMENTS, symbol))
+            if listed:  # A moment ago, by another process.
+                await in_task(context.registry.refresh())
+                instrument = context.directory.instruments.get(symbol)
+        return instrument
 
     def _render(self, symbol: str, stored: bytes, depth: int) -> bytes:
         """The body for a snapshot, prepared once and copied for as long as it stays the same."""
