@@ -72,8 +72,8 @@ class PlaceSpecialOrder(PlaceOrder, frozen=True, array_like=True, tag=5, gc=Fals
     """A new order with a special instruction. It is a command of its own, so that plain orders, of
     which nearly all are, stay short and fast. Make one with :func:`place_order`.
 
-    ``time_in_force`` is ``None`` when it is implied (:func:`implied_time_in_force`).
-    ``stop_price`` belongs to stop orders. ``display_quantity`` is how much of an iceberg order the
+    ``time_in_force`` is ``None`` when it is implied (:func:`implied_time_in_force`); for a stop
+    order it says how long the order may wait. ``stop_price`` belongs to stop orders. ``display_quantity`` is how much of an iceberg order the
     book shows at a time; 0 shows all.
     """
 
@@ -101,10 +101,10 @@ class SetInstrument(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=Fals
 
     Prices are multiples of ``tick_size`` cents and quantities of ``lot_size`` shares. An order with
     a price further than ``price_band_basis_points`` from the reference price is rejected. A trade
-    further than ``halt_band_basis_points`` from it is not made: an auction begins, and ends by
-    itself after ``auction_ms`` milliseconds. A 0 means: no such rule; the halt band is the
-    price band then, and an auction lasts until the operator ends it. ``reference_price`` 0 leaves
-    the reference as it is.
+    further than ``halt_band_basis_points`` from it is not made: an auction begins instead, and ends
+    by itself after ``auction_ms`` milliseconds. A band of 0 is no rule, but without a halt band the
+    price band halts too; with ``auction_ms`` 0 the auction lasts until the operator ends it.
+    ``reference_price`` 0 leaves the reference as it is; it follows every auction and every close.
     """
 
     tick_size: int = 1
@@ -169,7 +169,7 @@ Command = (
 
 def implied_time_in_force(order_type: OrderType, valid_until_ms: int | None) -> TimeInForce:
     """What an order means that does not say how long it may live."""
-    if not order_type.has_price:
+    if order_type is OrderType.MARKET:
         return TimeInForce.IOC
     return TimeInForce.GTC if valid_until_ms is None else TimeInForce.GTD
 

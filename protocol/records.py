@@ -28,8 +28,8 @@ class Special(msgspec.Struct, array_like=True, gc=False):
     memo: str = ""
     stop_price: int | None = None
     display_quantity: int = 0
-    shown_quantity: int = 0
-    """What the book shows of a resting iceberg order; 0 means all."""
+    hidden_quantity: int = 0
+    """What the book does not show of a resting iceberg order."""
     turn: int = 0
     """Counts the turns that one entry of the log has given, after that of its own order."""
     is_waiting: bool = False
@@ -77,6 +77,15 @@ class OrderRecord(msgspec.Struct, array_like=True, gc=False):
     @property
     def filled_quantity(self) -> int:
         return self.quantity - self.open_quantity
+
+    @property
+    def shown_quantity(self) -> int:
+        """What the book shows of the order; 0 for a stop order that waits."""
+        if self.special is None:
+            return self.open_quantity
+        if self.special.is_waiting:
+            return 0
+        return self.open_quantity - self.special.hidden_quantity
 
     @property
     def time_in_force(self) -> TimeInForce:

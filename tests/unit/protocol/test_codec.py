@@ -176,7 +176,7 @@ def test_equal_orders_have_the_same_shortest_command() -> None:
         (OrderType.LIMIT, 7, TimeInForce.GTD),
         (OrderType.STOP_LIMIT, 7, TimeInForce.GTD),
         (OrderType.MARKET, None, TimeInForce.IOC),
-        (OrderType.STOP, None, TimeInForce.IOC),
+        (OrderType.STOP, None, TimeInForce.GTC),
     ],
 )
 def test_a_time_in_force_that_is_not_stated_is_implied(
@@ -195,6 +195,9 @@ def test_special_orders_and_instruments_keep_their_bytes() -> None:
     assert codec.decode_order(codec.encode(record)) == record
     assert (RECORD.time_in_force, record.time_in_force) == (TimeInForce.GTD, TimeInForce.DAY)
     assert (RECORD.turn, record.turn) == ((2, 0), (2, 4))
+    assert (RECORD.shown_quantity, record.shown_quantity) == (2, 0)  # The second one waits.
+    special.is_waiting, special.hidden_quantity = False, 1
+    assert record.shown_quantity == 1
     instrument = InstrumentRecord(
         *("P", 1, 2, 3, InstrumentStatus.CLOSED, "x", 4, SetInstrument(5)),
         *({"b": SetBroker("b", False)}, [6], 7, 8),
