@@ -43,12 +43,12 @@ class NotifierWorker(Worker):
 
     def __init__(self, settings: NotifierSettings) -> None:
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
         self._channel = Channel(settings.redis_url, f"notifier-{settings.instance}")
         self._calls = AsyncChannel(settings.redis_url, f"courier-{settings.instance}")
         self._directory = Directory()
         self._owned: Ownership[int]
         self._reader: EventReader
+        self._loop: asyncio.AbstractEventLoop
         self._courier: Courier | None = None
 
     def open(self) -> None:
@@ -57,6 +57,8 @@ class NotifierWorker(Worker):
         self._owned = owned
         self._reader = EventReader(self._channel, owned.leases, settings.batches_max)
         apply_entries(self._directory, self._reader.read({}, 0, block_ms=None).registry)
+        # Not before: a loop that is left open complains at the end of a process that was refused.
+        self._loop = asyncio.new_event_loop()
         self._courier = Courier(
             Queues(self._calls, owned.history_id),
             Deliverer(settings.is_development, settings.calls_max),
@@ -110,8 +112,9 @@ class NotifierWorker(Worker):
         self.abandon()
 
     def abandon(self) -> None:
-        self._loop.run_until_complete(self._end())
-        self._loop.close()
+        if self._courier is not None:
+            self._loop.run_until_complete(self._end(self._courier))
+            self._loop.close()
         self._channel.close()
 
     async def _turn(self, paced_until: float) -> None:
@@ -121,9 +124,8 @@ class NotifierWorker(Worker):
         await self._courier.proceed(TURN_SECONDS)
         await asyncio.sleep(max(0.0, paced_until - time.monotonic()))
 
-    async def _end(self) -> None:
-        if self._courier is not None:
-            await self._courier.close()
+    async def _end(self, courier: Courier) -> None:
+        await courier.close()
         await self._calls.close()
 
     def _is_mine(self, endpoint_id: str) -> bool:
