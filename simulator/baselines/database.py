@@ -33,13 +33,16 @@ class Database:
         self._known: dict[str, Broker] = {}
 
     async def start(self) -> None:
+        """Make the tables where they are missing."""
         async with self.engine.begin() as connection:
             await connection.run_sync(metadata.create_all)
 
     async def stop(self) -> None:
+        """Close the connections."""
         await self.engine.dispose()
 
     async def register(self, broker: Broker, api_key: str) -> None:
+        """Store a new broker and his key."""
         async with self.engine.begin() as connection:
             await connection.execute(
                 insert(brokers).values(
@@ -49,6 +52,7 @@ class Database:
         self._known[api_key] = broker
 
     async def authenticate(self, api_key: str) -> Broker | None:
+        """Whose key it is."""
         broker = self._known.get(api_key)
         if broker is None:
             async with self.engine.connect() as connection:
@@ -60,6 +64,7 @@ class Database:
         return broker
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
+        """An order and its trades as they are stored."""
         async with self.engine.connect() as connection:
             row = (
                 await connection.execute(
@@ -77,6 +82,7 @@ class Database:
             return order, [Trade(*trade) for trade in found]
 
     async def prices(self, symbol: str, count: int) -> list[int]:
+        """The prices of the last trades, latest first."""
         async with self.engine.connect() as connection:
             found = await connection.execute(
                 select(trades.c.price)
@@ -87,6 +93,7 @@ class Database:
             return list(found.scalars())
 
     async def book(self, symbol: str, depth: int) -> tuple[list[Level], list[Level]]:
+        """The stored levels of bids and asks, best first."""
         async with self.engine.connect() as connection:
             return (
                 await self._levels(connection, symbol, "bid", depth),
@@ -112,6 +119,7 @@ class Database:
         return [Level(price=p, total_quantity=int(q), order_count=n) for p, q, n in found]
 
     async def balance(self, broker_id: uuid.UUID) -> int:
+        """The stored cash, in cents."""
         async with self.engine.connect() as connection:
             cash: int = (
                 await connection.execute(
@@ -129,6 +137,7 @@ class Database:
             return [Order(*row) for row in found]
 
     async def balances(self) -> dict[uuid.UUID, int]:
+        """The stored cash of all brokers, in cents."""
         async with self.engine.connect() as connection:
             found = await connection.execute(select(brokers.c.broker_id, brokers.c.balance))
             return {row.broker_id: row.balance for row in found}
@@ -160,6 +169,7 @@ class Database:
 
 
 def row(item: Order | Trade) -> dict[str, Any]:
+    """The values of a row, by column."""
     names = _ORDER_FIELDS if isinstance(item, Order) else _TRADE_FIELDS
     return {name: getattr(item, name) for name in names}
 

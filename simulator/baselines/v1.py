@@ -28,6 +28,7 @@ class Version1(Database):
         self._symbols: set[str] = set()
 
     async def place(self, order: Order) -> None:
+        """Match, store and settle an order in one transaction; on disk when it returns."""
         async with self.engine.begin() as connection:
             await self._lock(connection, order.symbol)
             made = await self._match(connection, order)
@@ -39,6 +40,7 @@ class Version1(Database):
                 await self._settle(connection, made)
 
     async def cancel(self, order_id: uuid.UUID) -> None:
+        """Close an order if it is open; on disk when it returns."""
         async with self.engine.begin() as connection:
             await connection.execute(
                 orders.update()

@@ -27,6 +27,7 @@ class Version2(Database):
         self._stopping = False
 
     async def start(self) -> None:
+        """Let the open orders rest again, then begin to flush."""
         await super().start()
         for order in await self.open_orders():
             self._market.restore(order)
@@ -34,6 +35,7 @@ class Version2(Database):
         self._flushing = asyncio.create_task(self._flush())
 
     async def stop(self) -> None:
+        """Flush once more."""
         self._stopping = True
         if self._flushing is not None:
             with contextlib.suppress(asyncio.CancelledError):
@@ -41,14 +43,18 @@ class Version2(Database):
         await super().stop()
 
     async def place(self, order: Order) -> None:
+        """Match an order in memory; the next flush stores it."""
         self._market.place(order)
 
     async def cancel(self, order_id: uuid.UUID) -> None:
+        """Close an order in memory if it is open; the next flush stores that."""
         self._market.cancel(order_id)
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
+        """An order and its trades from PostgreSQL, after the next flush where it is not there."""
+        is_known = order_id in self._market.orders  # Asked first: a flush may forget it meanwhile.
         found = await super().order(order_id)
-        if found is None and order_id in self._market.orders:
+        if found is None and is_known:
             await self._next_flush()
             found = await super().order(order_id)
         return found
