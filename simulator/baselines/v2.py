@@ -54,19 +54,14 @@ class Version2(Database):
         """An order and its trades from PostgreSQL, after the next flush where it is not there."""
         is_known = order_id in self._market.orders  # Asked first: a flush may forget it meanwhile.
         found = await super().order(order_id)
-        if found is None and is_known:
-            await self._next_flush()
+        while found is None and is_known:  # The flush that runs now may have begun too early.
+            await self._flushed.wait()
             found = await super().order(order_id)
         return found
 
     def _forget(self, order: Order) -> None:
         """A closed order has been stored: reads find it in PostgreSQL."""
         self._market.orders.pop(order.order_id, None)
-
-    async def _next_flush(self) -> None:
-        flushed = self._flushed
-        await flushed.wait()
-        await self._flushed.wait()  # The one before may have begun too early.
 
     async def _flush(self) -> None:
         while True:
