@@ -20,7 +20,7 @@ from simulator.target import Target
 
 HTTP_OK, NOT_FOUND = 200, 404
 LOSS_SCALE_MAX = 20.0
-KILL_AFTER_SECONDS = 3.0
+KILL_AFTER_SECONDS = 2.0
 LOSS_SECONDS = KILL_AFTER_SECONDS + 0.5  # So that the load has not ended before.
 
 

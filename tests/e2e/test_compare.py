@@ -12,7 +12,7 @@ import pytest
 from simulator.baselines.contestants import PORT_RANGE, Contestant, SharedPostgres, free_port
 from tests.support.running import EXCHANGE, clean_environment
 
-SHARES = ("v1,v2,v3", "streams")  # Two runs side by side: this one mostly waits for its restart.
+SHARES = ("v1", "v2,v3", "streams")  # Side by side, because each mostly waits.
 SECONDS_MAX = 300
 
 
@@ -36,7 +36,7 @@ def _start(versions: str, folder: Path) -> "subprocess.Popen[bytes]":
     with (folder / "output").open("wb") as output:
         return subprocess.Popen(
             [
-                *(*EXCHANGE, "compare", "--versions", versions, "--scale", "5"),
+                *(*EXCHANGE, "compare", "--versions", versions, "--scale", "4"),
                 *("--duration", "2", "--report", str(folder)),
             ],
             env=clean_environment(COLUMNS="200"),
@@ -49,24 +49,27 @@ def _start(versions: str, folder: Path) -> "subprocess.Popen[bytes]":
 def test_every_version_runs_and_what_a_kill_loses_is_counted(
     summaries: list[tuple[Path, Any]],
 ) -> None:
-    assert [list(summary["versions"]) for _, summary in summaries] == [
-        ["v1", "v2", "v3"],
-        ["streams"],
-    ]
-    results = summaries[0][1]["versions"] | summaries[1][1]["versions"]
+    results = {
+        version: result
+        for _, content in summaries
+        for version, result in content["versions"].items()
+    }
+    assert list(results) == ["v1", "v2", "v3", "streams"]
     for version, result in results.items():
         assert "failed" not in result["checks"].values(), version
         assert "passed" in result["checks"].values(), version
         assert (result["errors"], result["refused"]) == (0, 0), version
-        assert result["acknowledged"] > 22 * 40, "more than the orders of before the opening"
+        assert result["acknowledged"] > 18 * 40, "more than the orders of before the opening"
     # What is on disk before it is answered is not lost; what is flushed later may be.
     assert results["v1"]["lost"] == 0
     assert results["streams"]["lost"] == 0
 
 
 def test_the_page_is_one_file_and_tells_the_set_up(summaries: list[tuple[Path, Any]]) -> None:
-    folder, summary = summaries[0]
+    folder, summary = summaries[1]
     page = (folder / "compare.html").read_text()
+    assert list(summary["versions"]) == ["v2", "v3"]
+    assert "<th>v2</th><th>v3</th>" in page
     assert "<script src" not in page
     assert summary["set_up"]["processor"] in page
     assert "p99 stays below 50 ms" in page
