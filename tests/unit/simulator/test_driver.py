@@ -78,8 +78,9 @@ def test_an_answer_that_is_no_http_is_quoted() -> None:
 
 
 @contextmanager
-def answering(*pieces: bytes, after: float = 0.0) -> Iterator[int]:
-    """The port of a server that answers each request with these pieces, some time after it."""
+def answering(*pieces: bytes, after: float = 0.0, closes: bool = False) -> Iterator[int]:
+    """The port of a server that answers each request with these pieces, some time after it, and
+    may close the connection then without having said so."""
     ended = threading.Event()
 
     def serve(connection: socket.socket) -> None:
@@ -88,6 +89,8 @@ def answering(*pieces: bytes, after: float = 0.0) -> Iterator[int]:
                 ended.wait(after)
                 for piece in pieces:
                     connection.sendall(piece)
+                if closes:
+                    return
 
     def accept() -> None:
         while not ended.is_set():
@@ -128,6 +131,24 @@ def test_a_connection_serves_one_request_after_the_other(pieces: tuple[bytes, ..
         for number in range(3):
             pool.send(number, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             collect(pool, answers, number + 1)
+        pool.close()
+    assert answers == [(number, 201, b"hello") for number in range(3)]
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced() -> None:
+    answers: list[tuple[object, int, bytes]] = []
+    with answering(PLAIN, closes=True) as port:
+        pool = ConnectionPool(
+            "127.0.0.1",
+            port,
+            lambda context, status, body, _: answers.append((context, status, body)),
+            first=1,
+        )
+        pool.open()
+        for number in range(3):
+            pool.send(number, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            collect(pool, answers, number + 1)
+            pool.collect(5)  # The end of the connection.
         pool.close()
     assert answers == [(number, 201, b"hello") for number in range(3)]
 
