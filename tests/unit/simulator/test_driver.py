@@ -220,6 +220,17 @@ def test_an_order_whose_time_is_over_when_it_is_answered_was_refused(
     assert summary["errors"] + summary["refused"] == 1
 
 
+def test_what_is_not_answered_and_what_could_not_be_sent_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("simulator.load.pool.CONNECTIONS_MAX", 32)
+    monkeypatch.setattr("simulator.load.driver.DRAIN_SECONDS_MAX", 0.05)
+    with answering(after=60) as port:
+        summary = drive(port, [Planned(0.0, ORDER, 0, b"")] * 40).samples.summary(1)
+    assert summary["errors"] == 40
+    assert sorted(summary["error_kinds"].values()) == [8, 32]
+
+
 def test_the_driver_says_how_late_it_was() -> None:
     with answering(problem(503, "x")) as port:
         driver = drive(port, [Planned(n / 1000, ORDER, 0, b"") for n in range(50)])
