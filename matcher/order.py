@@ -1,8 +1,10 @@
 """An order as the matcher holds it."""
 
 from operator import attrgetter
+from sys import intern
 from typing import TYPE_CHECKING
 
+from protocol import codec
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import OrderRecord, Special
 
@@ -61,7 +63,7 @@ class Order:
         self.open_quantity = quantity
         self.order_type = order_type
         self.broker_id = broker_id
-        self.document_number = document_number
+        self.document_number = intern(document_number)  # A client has many orders.
         self.created_ms = created_ms
         self.valid_until_ms = valid_until_ms
         self.client_order_id = client_order_id
@@ -102,22 +104,34 @@ class Order:
         self.updated_ms = time_ms
         self.version += 1
 
-    @property
-    def is_open(self) -> bool:
-        state = self.state
-        return state is OrderState.NEW or state is OrderState.PARTIALLY_FILLED
-
     def record(self, symbol: str, instrument_number: int) -> OrderRecord:
         """The order as it is kept; the first two fields are those of its market."""
         return OrderRecord(symbol, instrument_number, *_recorded(self))
+
+    def encoded(self, symbol: str, instrument_number: int) -> bytes:
+        """The encoded record, without making the record."""
+        return codec.encode((symbol, instrument_number, *_recorded(self)))
 
     @classmethod
     def restored(cls, record: OrderRecord) -> "Order":
         """The order that :meth:`record` described."""
         kind = cls if record.special is None else SpecialOrder
-        order = kind(record.sequence, record.side, record.price, record.quantity)
-        for name in _RECORDED if record.special is not None else _PLAIN:
-            setattr(order, name, getattr(record, name))
+        order = kind(
+            record.sequence,
+            record.side,
+            record.price,
+            record.quantity,
+            record.order_type,
+            record.broker_id,
+            record.document_number,
+            record.created_ms,
+            record.valid_until_ms,
+            record.client_order_id,
+        )
+        for name in _PLAIN if record.special is None else _RECORDED:
+            # What is equal stays the same object, which is memory for each of a million orders.
+            if getattr(order, name) != getattr(record, name):
+                setattr(order, name, getattr(record, name))
         order.priority = record.priority or record.sequence
         return order
 
