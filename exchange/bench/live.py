@@ -1,0 +1,113 @@
+"""The matcher under commands that come as live traffic brings them: a few at a time, each of
+another symbol. What a step costs, and what a symbol and a partition cost in it, shows here and not
+under a backlog."""
+
+import multiprocessing
+import os
+import time
+from typing import Any, NamedTuple
+
+from exchange.bench.flow import Flow
+from exchange.local.servers import EmbeddedRedis
+from matcher import metrics
+from matcher.settings import MatcherSettings
+from matcher.worker import MatcherWorker
+from runtime.process.settings import load
+from runtime.process.worker import tune_garbage_collection
+from runtime.redis.channel import Channel
+from runtime.redis.genesis import found_or_join, read
+
+AT_ONCE = 4
+EVERY_MS = 1.25
+LIVE_COMMANDS = 20_000
+RESTING_COMMANDS = 20_000  # Appended and matched before, so that there are books.
+SHORT_SHARE = 0.3
+
+
+class LiveResult(NamedTuple):
+    """CPU of matcher and Redis per command that the feeder has sent; what a busy step brought, with
+    the ticks."""
+
+    matcher_microseconds: float
+    redis_microseconds: float
+    commands_per_step: float
+    partitions_per_step: float
+
+
+def run_live(redis: EmbeddedRedis, seed: int) -> LiveResult:
+    settings = load(MatcherSettings, {}, redis_url=redis.url, instance="bench")
+    channel = Channel(redis.url, "bench-live")
+    genesis = found_or_join(channel, settings)
+    Flow(channel, genesis, seed).append_many(RESTING_COMMANDS)
+    worker = MatcherWorker(settings)
+    worker.open()
+    tune_garbage_collection()
+    start = _applied()
+    while _applied() - start < RESTING_COMMANDS:
+        worker.step()
+    cores = sorted(os.sched_getaffinity(0))
+    others = cores[1:] or cores
+    feeder = multiprocessing.get_context("spawn").Process(
+        target=_feed, args=(redis.url, seed + 1, others)
+    )
+    try:
+        os.sched_setaffinity(redis.pid, others)
+        os.sched_setaffinity(0, cores[:1])
+        feeder.start()
+        return _measure(worker, channel, feeder)
+    finally:
+        os.sched_setaffinity(0, cores)
+        feeder.kill()
+        feeder.join()
+        worker.close()
+        channel.close()
+
+
+def _measure(worker: MatcherWorker, channel: Channel, feeder: Any) -> LiveResult:
+    before0 = _applied()
+    while not (before := _applied()) > before0:
+        worker.step()
+    redis_cpu, cpu = _redis_cpu(channel), time.process_time()
+    commits = _commits(worker)
+    steps, last = 0, before
+    while feeder.is_alive():
+        worker.step()
+        applied = _applied()
+        steps += applied != last
+        last = applied
+    cpu = time.process_time() - cpu
+    redis_cpu = _redis_cpu(channel) - redis_cpu
+    return LiveResult(
+        cpu / LIVE_COMMANDS * 1e6,
+        redis_cpu / LIVE_COMMANDS * 1e6,
+        (last - before) / steps,
+        (_commits(worker) - commits) / steps,
+    )
+
+
+def _feed(url: str, seed: int, cores: list[int]) -> None:
+    """What the feeder's process does: append as ingress does, by the clock."""
+    os.sched_setaffinity(0, cores)
+    channel = Channel(url, "bench-feed")
+    flow = Flow(channel, read(channel), seed, SHORT_SHARE)
+    due = time.monotonic()
+    for _ in range(LIVE_COMMANDS // AT_ONCE):
+        flow.append_distinct(AT_ONCE)
+        due += EVERY_MS / 1000
+        time.sleep(max(0.0, due - time.monotonic()))
+    channel.close()
+
+
+def _applied() -> int:
+    return int(metrics.COMMANDS._value.get())
+
+
+def _commits(worker: MatcherWorker) -> int:
+    return sum(p.batch_number for p in worker.partitions.values())
+
+
+def _redis_cpu(channel: Channel) -> float:
+    """Seconds of CPU that Redis has used."""
+    lines = channel.execute("INFO", "cpu").decode().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return float(fields["used_cpu_user"]) + float(fields["used_cpu_sys"])
