@@ -3,16 +3,15 @@
 import logging
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from matcher import metrics
 from matcher.changes import Changes, told
+from matcher.inbox import Inbox, Logs
 from matcher.partition import Partition
-from matcher.recovery import catch_up_with_heads, recover
+from matcher.recovery import recover
 from matcher.settings import MatcherSettings
-from protocol import codec, keys
+from protocol import codec
 from protocol.batches import BatchEntry
 from protocol.commands import Tick
 from protocol.commits import Commit
@@ -22,7 +21,6 @@ from runtime.process.worker import Worker
 from runtime.redis.channel import Channel, FunctionCall, raise_errors
 from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append
 from runtime.redis.functions.commit import commit
-from runtime.redis.functions.news import News, news
 from runtime.redis.order_log import RawEntry
 from runtime.redis.registry import refresh
 
@@ -50,8 +48,8 @@ class Flight:
 class MatcherWorker(Worker):
     """See ``runtime.process.worker`` for the life of a worker.
 
-    A step sends its commits and does not wait for their answers. They come with the next news, and
-    nothing of those is applied before all answers are known to be OK.
+    A step sends its commits and does not wait for their answers. The next step looks at them before
+    it applies anything.
     """
 
     def __init__(self, settings: MatcherSettings) -> None:
@@ -59,7 +57,9 @@ class MatcherWorker(Worker):
         self._channel = Channel(settings.redis_url, f"matcher-{settings.instance}")
         self._directory = Directory()
         self._owned: Ownership[Partition]
+        self._inbox: Inbox
         self._flight = Flight()
+        self._is_idle = False
         self._paced_until = 0.0
         self._ticks_at = 0.0
 
@@ -73,19 +73,20 @@ class MatcherWorker(Worker):
         self._tend()
 
     def step(self) -> None:
-        """Match what has come in; without news, wait for it up to ``BLOCK_SECONDS_MAX``."""
+        """Match what has come in; waits for news up to ``BLOCK_SECONDS_MAX``."""
         self._tend()
         if not self.partitions:
             time.sleep(self._owned.leases.seconds_to_tend)
             return
         self._pause()
-        found = self._read()
+        self._listen()
         started = time.monotonic()
-        if self._match(found):
+        found = self._inbox.read(self._settings.batch_max)
+        self._is_idle = not found
+        self._match(found)
+        if found:
             self._flight.started = started
             self._paced_until = started + self._settings.pace_ms / 1000
-        elif not found:
-            self._wait()
 
     def close(self) -> None:
         self._land()
@@ -108,11 +109,8 @@ class MatcherWorker(Worker):
         if self._owned.leases.due:
             self._land()
             self._owned.tend()
+            self._inbox = Inbox(self._channel, self.partitions.values())
             metrics.PARTITIONS.set(len(self.partitions))
-            # Of a partition that was gained, everything may be applied and not told yet.
-            untold = [c for p in self.partitions.values() for c in self._take(p, None)]
-            if untold:
-                self._send(untold)
 
     def _pause(self) -> None:
         """Let commands gather when the last step was a moment ago."""
@@ -121,63 +119,37 @@ class MatcherWorker(Worker):
             time.sleep(pause)
             self._flight.paused_seconds = pause
 
-    def _read(self) -> list[News]:
-        """What is new in the logs, with the ticks that are due now. Raises
-        :class:`~runtime.process.errors.HistoryChanged` when it is another history's."""
-        owned = self.partitions
+    def _listen(self) -> None:
+        """Append the ticks that are due, look at the answers to the last commits, and wait for a
+        bell."""
         ticks = self._ticks()
-        call = news(
-            self._owned.history_id,
-            {number: partition.bell for number, partition in owned.items()},
-            self._settings.batch_max,
-            [(number, symbol) for number in owned for symbol in owned[number].news],
-        )
-        self._channel.send([*[tick.command for tick in ticks], call.command])
-        replies = self._channel.receive()
-        reply = replies.pop()
-        self._settle(replies[: len(replies) - len(ticks)])
-        for tick, places in zip(ticks, replies[len(replies) - len(ticks) :], strict=True):
-            tick.read(places)
-        found = call.read(reply)
-        for part in found:
-            partition = owned[part.partition]
-            if part.bell is None:
-                catch_up_with_heads(self._channel, partition)
-            else:
-                partition.bell = part.bell
-        return found
+        self._inbox.ask(self._block_ms(), [tick.command for tick in ticks])
+        self._land()
+        for tick, answer in zip(ticks, raise_errors(self._inbox.hear()), strict=True):
+            tick.read(answer)
 
     def _land(self) -> None:
-        """Wait for the answers to the commits in flight, so that the channel is free."""
-        self._settle(self._channel.receive())
-
-    def _settle(self, replies: list[Any]) -> None:
         """Look at the answers to the commits in flight. Any but OK ends this worker, whose memory
         is then ahead of what is stored."""
         flight = self._flight
         if not flight.calls:
             return
+        replies = raise_errors(self._channel.receive(len(flight.calls)))
         self._flight = Flight()
-        for call, reply in zip(flight.calls, raise_errors(replies), strict=True):
+        for call, reply in zip(flight.calls, replies, strict=True):
             call.read(reply)
         metrics.COMMANDS.inc(flight.entries)
         metrics.TRADES.inc(flight.trades)
         seconds = time.monotonic() - flight.started - flight.paused_seconds
         metrics.BATCH_SECONDS.observe(seconds)
 
-    def _wait(self) -> None:
-        """Until a bell rings, or a lease or a tick is due."""
-        owned = self.partitions.values()
-        wait_ms = self._block_ms()
-        names = [keys.bell(partition.number) for partition in owned]
-        heard = [f"{partition.bell}-0" for partition in owned]
-        command = ("XREAD", "COUNT", 1, "BLOCK", wait_ms, "STREAMS", *names, *heard)
-        self._channel.execute(*command)
-
     def _block_ms(self) -> int:
-        """Never 0, which would mean for ever."""
+        """Until a lease or a tick is due; never 0, which would mean for ever."""
         leases = self._owned.leases
         seconds = min(BLOCK_SECONDS_MAX, leases.seconds_to_tend)
+        if not self._is_idle:
+            # What is planned is looked at once it may matter.
+            return max(1, int(1000 * min(seconds, TICKS_SECONDS)))
         planned = [p.agenda.next_ms() for p in self.partitions.values()]
         ticks = [at for at in planned if at is not None]
         if ticks:
@@ -185,38 +157,39 @@ class MatcherWorker(Worker):
             seconds = min(seconds, max(due, self._ticks_at - time.monotonic()))
         return max(1, int(1000 * seconds))
 
-    def _match(self, found: list[News]) -> bool:
-        """Apply and commit what was found; whether there was anything. Redis commits some
-        partitions while the next are matched."""
+    def _match(self, found: list[tuple[Partition, Logs]]) -> None:
+        """Apply and commit; Redis commits some partitions while the next are matched."""
         unsent: list[Commit] = []
         unsent_entries = 0
-        for number, _, logs in found:
-            partition = self.partitions[number]
-            changes = Changes(number, partition.engine)
-            for symbol, entries in logs.items():
+        for partition, logs in found:
+            changes = Changes(partition.number, partition.engine)
+            for symbol, entries in logs:
                 self._apply_log(partition, changes, symbol, entries)
-            unsent += self._take(partition, changes)
+            unsent.append(self._take(partition, changes))
             unsent_entries += len(changes)
             self._flight.entries += len(changes)
             self._flight.trades += changes.trades
             if unsent_entries >= SEND_AT:
                 self._send(unsent)
                 unsent, unsent_entries = [], 0
+        unsent += self._untold()
         if unsent:
             self._send(unsent)
-        return bool(self._flight.calls)
+
+    def _untold(self) -> list[Commit]:
+        """Partitions where everything up to a later bell than the one that was told is applied."""
+        found = []
+        for partition in self.partitions.values():
+            bell = partition.bell
+            if bell != partition.told_bell and not partition.news:
+                partition.told_bell = bell
+                found.append(told(partition.number, partition.batch_number, bell))
+        return found
 
     def _apply_log(
         self, partition: Partition, changes: Changes, symbol: str, entries: list[RawEntry]
     ) -> None:
         """Apply new entries of one log."""
-        if not entries:
-            partition.news.discard(symbol)
-            return
-        if len(entries) < self._settings.batch_max:
-            partition.news.discard(symbol)
-        else:
-            partition.news.add(symbol)
         engine = partition.engine
         market = engine.market(symbol, self._instrument_number(symbol))
         number = market.instrument_number
@@ -251,16 +224,12 @@ class MatcherWorker(Worker):
             refresh(self._directory, self._channel)
         return self._directory.instruments[symbol].number
 
-    def _take(self, partition: Partition, changes: Changes | None) -> Iterator[Commit]:
-        """What is to be committed of a partition, if anything."""
-        bell = partition.applied_bell
-        if changes:
-            taken = changes.take(partition.batch_number, partition.batch_hash, bell)
-            partition.batch_number, partition.batch_hash = taken.number, taken.hash
-            yield taken
-        elif bell != partition.told_bell:
-            yield told(partition.number, partition.batch_number, bell)
-        partition.told_bell = bell
+    def _take(self, partition: Partition, changes: Changes) -> Commit:
+        if not partition.news:
+            partition.told_bell = partition.bell
+        taken = changes.take(partition.batch_number, partition.batch_hash, partition.told_bell)
+        partition.batch_number, partition.batch_hash = taken.number, taken.hash
+        return taken
 
     def _send(self, commits: list[Commit]) -> None:
         owned = self._owned

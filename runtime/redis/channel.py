@@ -127,9 +127,10 @@ class Channel:
         if self._fail is not None:
             self._fail("sent")
 
-    def receive(self) -> list[Any]:
-        """The replies to everything sent since the last call."""
-        awaited, self._awaited = self._awaited, 0
+    def receive(self, count: int | None = None) -> list[Any]:
+        """The replies to everything sent since the last call, or to the first ``count`` of it."""
+        awaited = self._awaited if count is None else count
+        self._awaited -= awaited
         try:
             replies = [_reply(self._connection) for _ in range(awaited)]
         except BaseException:
