@@ -85,6 +85,8 @@ def parse_order(
     passed is for :func:`refuse_passed` to say."""
     order = _decode(_order_decoder, body)
     valid_until_ms = None
+    if order.order_type not in (OrderType.LIMIT, OrderType.MARKET):
+        raise _field("order_type", "invalid_field", "send limit or market")
     if order.order_type is OrderType.LIMIT:
         if order.price is None:
             raise _field(
