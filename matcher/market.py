@@ -2,21 +2,25 @@
 
 from matcher.book import Book
 from matcher.expiries import Expiries
-from matcher.order import Order
+from matcher.order import Order, SpecialOrder
 from matcher.snapshots import BookView
 
 
 class Market:
     """The book of a symbol and where its log and its trades stand.
 
-    ``changed`` collects the orders that the current batch has touched.
+    ``last_price`` is that of the last trade in cents, 0 before the first. ``changed`` collects the
+    orders that the current batch has touched.
     """
 
     __slots__ = (
+        "_turn",
+        "_turn_sequence",
         "book",
         "changed",
         "expiries",
         "instrument_number",
+        "last_price",
         "sequence",
         "symbol",
         "trade_number",
@@ -30,6 +34,8 @@ class Market:
         self.instrument_number = instrument_number
         self.sequence = sequence
         self.trade_number = trade_number
+        self.last_price = 0
+        self._turn = self._turn_sequence = 0
         self.book = Book()
         self.expiries = Expiries(self.book)
         self.view = BookView(self.book)
@@ -42,5 +48,32 @@ class Market:
         return changed
 
     def rest(self, order: Order) -> None:
+        if type(order) is SpecialOrder:
+            order.hide()
+        self.rest_again(order)
+
+    def rest_again(self, order: Order) -> None:
+        """Let an order rest as it did when it was recorded."""
         self.book.add(order)
         self.expiries.add(order)
+
+    def wait(self, order: SpecialOrder) -> None:
+        """Let a stop order wait for its price."""
+        self.book.wait(order)
+        self.expiries.add(order)
+
+    def give_turn(self, order: SpecialOrder) -> None:
+        """Give an order the next turn of this entry: it comes behind all that rest now."""
+        if self._turn_sequence != self.sequence:
+            self._turn_sequence, self._turn = self.sequence, 0
+        self._turn += 1
+        order.priority = self.sequence
+        order.special.turn = self._turn
+
+    def show_next_slice(self, order: SpecialOrder) -> None:
+        """After a fill: when nothing of an iceberg order is shown, its next slice goes to the back
+        of the queue."""
+        if not order.open_quantity and order.special.hidden_quantity:
+            order.hide()
+            self.give_turn(order)
+            self.book.add(order)
