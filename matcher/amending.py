@@ -7,6 +7,7 @@ back of the queue, and a price that crosses matches at once.
 from matcher.market import Market
 from matcher.order import Order, SpecialOrder
 from matcher.refusals import INVALID_ORDER, VALID_UNTIL_NOT_ALLOWED, amend_refusal
+from matcher.rules import amendment_rejection
 from matcher.trading import Trading
 from protocol.commands import AmendOrder
 from protocol.enums import OrderType, Side, StateReason, TimeInForce
@@ -20,6 +21,8 @@ def amend(
     """Apply the command with the sequence at which the market stands."""
     order = market.book.orders.get(command.order_sequence)
     refusal = amend_refusal(order, command, time_ms)
+    if order is not None and not refusal:
+        refusal = amendment_rejection(market, order, command).value
     if order is not None and not refusal and type(order) is SpecialOrder:
         refusal = _special_refusal(market, order, command)
     if order is None or refusal:

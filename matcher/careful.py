@@ -8,19 +8,28 @@ from collections.abc import Iterator
 
 from matcher.market import Market
 from matcher.order import Order
-from protocol.enums import OrderState, SelfTradePrevention, Side, StateReason
-from protocol.events import Event, OrderCanceled
+from matcher.pricing import execution_price
+from protocol.enums import (
+    ExecutionPrice,
+    InstrumentStatus,
+    OrderState,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+)
+from protocol.events import Event, OrderCanceled, StatusChanged
 from protocol.units import document_digits
 
 CANCELS_RESTING = (SelfTradePrevention.CANCEL_RESTING, SelfTradePrevention.CANCEL_BOTH)
 CANCELS_AGGRESSOR = (SelfTradePrevention.CANCEL_AGGRESSOR, SelfTradePrevention.CANCEL_BOTH)
+VOLATILITY = "volatility"
 
 
 def careful_matches(
-    market: Market, taker: Order, time_ms: int, events: list[Event]
+    market: Market, taker: Order, rule: ExecutionPrice, time_ms: int, events: list[Event]
 ) -> Iterator[tuple[Order, int]]:
     """Yield what ``Book.match`` yields. Where self-trade prevention forbids a match, its orders
-    are canceled instead."""
+    are canceled instead. Where a trade would leave the band, an auction begins instead."""
     book = market.book
     makers = book.asks if taker.side is Side.BID else book.bids
     prevention = _prevention(taker)
@@ -38,19 +47,24 @@ def careful_matches(
                 _prevent(taker, prevented, time_ms, events)
                 return
             continue
+        if _leaves_band(market, taker, rule, maker.price):
+            _halt(market, time_ms, events)
+            return
         quantity = min(taker.open_quantity, maker.open_quantity)
         book.fill(maker, quantity)
         taker.open_quantity -= quantity
         yield maker, quantity
 
 
-def reachable(market: Market, taker: Order) -> int:
+def reachable(market: Market, taker: Order, rule: ExecutionPrice) -> int:
     """How much ``taker`` would trade at once; the sum stops when it is enough."""
     makers = market.book.asks if taker.side is Side.BID else market.book.bids
     prevention = _prevention(taker)
     total = 0
     for level in makers.levels():
         if total >= taker.open_quantity or not makers.reaches(level, taker.price):
+            break
+        if _leaves_band(market, taker, rule, level.price):
             break
         hidden = 0
         for maker in level:
@@ -62,6 +76,28 @@ def reachable(market: Market, taker: Order) -> int:
             hidden += maker.total_quantity - maker.open_quantity
         total += hidden
     return total
+
+
+def _leaves_band(
+    market: Market, taker: Order, rule: ExecutionPrice, maker_price: int | None
+) -> bool:
+    """Whether a trade with a maker of this price would be too far from the reference."""
+    band = market.halt_band
+    if band is None:
+        return False
+    assert maker_price is not None, "only limit orders rest"
+    return not band[0] <= execution_price(rule, maker_price, taker.price, taker.side) <= band[1]
+
+
+def _halt(market: Market, time_ms: int, events: list[Event]) -> None:
+    length_ms = market.rules.auction_ms
+    market.change_instrument(
+        time_ms,
+        status=InstrumentStatus.AUCTION,
+        status_reason=VOLATILITY,
+        auction_ends_ms=time_ms + length_ms if length_ms else 0,
+    )
+    events.append(StatusChanged(InstrumentStatus.AUCTION, VOLATILITY))
 
 
 def _prevention(taker: Order) -> SelfTradePrevention:

@@ -11,21 +11,40 @@ import hashlib
 import msgspec
 
 from matcher.amending import amend
+from matcher.busts import bust
 from matcher.market import Market
 from matcher.mass_cancel import mass_cancel
 from matcher.order import Order, SpecialOrder
 from matcher.placing import expire, place
 from matcher.refusals import INVALID_ORDER, cancel_refusal
+from matcher.sessions import (
+    AUCTION_OVER,
+    MATCHED,
+    change_status,
+    set_broker,
+    set_instrument,
+    set_status,
+)
 from matcher.trading import Trading, cancel
 from protocol.commands import (
     AmendOrder,
+    BustTrade,
     CancelOrder,
     Command,
     MassCancel,
     PlaceOrder,
-    PlaceSpecialOrder,
+    SetBroker,
+    SetInstrument,
+    SetStatus,
 )
-from protocol.enums import ExecutionPrice, OrderState, OrderType, Side, StateReason
+from protocol.enums import (
+    ExecutionPrice,
+    InstrumentStatus,
+    OrderState,
+    OrderType,
+    Side,
+    StateReason,
+)
 from protocol.events import CommandRefused, Event, OrderAccepted, OrderCanceled
 from protocol.records import OrderRecord
 
@@ -50,8 +69,12 @@ class Engine(Trading):
         market.sequence = sequence
         events: list[Event] = []
         self._expire(market, time_ms, events)
+        if market.instrument is not None and 0 < market.auction_ends_ms <= time_ms:
+            status = InstrumentStatus.OPEN
+            change_status(self, market, time_ms, status, AUCTION_OVER, events)
+            self.trigger(market, time_ms, events, reopens=True)
         kind = type(command)
-        if kind is PlaceOrder:
+        if kind is PlaceOrder and market.is_plain:
             self._place(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
         elif kind is CancelOrder:
             self._cancel(market, time_ms, command, events)  # type: ignore[arg-type]
@@ -63,17 +86,25 @@ class Engine(Trading):
         self, market: Market, time_ms: int, command: Command, events: list[Event]
     ) -> None:
         """What comes less often than plain orders and their cancels."""
+        seen = len(events)
+        was_open = market.status is InstrumentStatus.OPEN
         match command:
             case AmendOrder():
                 amend(self, market, time_ms, command, events)
-            case PlaceSpecialOrder():
+            case PlaceOrder():  # PlaceSpecialOrder is one too.
                 place(self, market, time_ms, command, events)
             case MassCancel():
                 mass_cancel(market, time_ms, command, events)
-            case _:
-                return
+            case SetInstrument():
+                set_instrument(market, time_ms, command, events)
+            case SetStatus():
+                set_status(self, market, time_ms, command, events)
+            case SetBroker():
+                set_broker(market, time_ms, command, events)
+            case BustTrade():
+                bust(self, market, time_ms, command, events)
         if market.book.stops.count:
-            self.trigger(market, time_ms, events)
+            self.trigger(market, time_ms, events, seen, reopens=not was_open)
 
     def refuse(self, market: Market, sequence: int, reason: str) -> list[Event]:
         """Step over an entry that could not be read."""
@@ -130,6 +161,7 @@ class Engine(Trading):
         makers = book.asks if order.side is Side.BID else book.bids
         crosses = makers.crosses(order.price)
         if crosses:
+            seen = len(events)
             self.match(market, order, time_ms, events, book.match(order))
         if order.open_quantity:
             if is_limit:
@@ -139,7 +171,7 @@ class Engine(Trading):
                 reason = StateReason.IOC_REMAINDER if filled else StateReason.NO_LIQUIDITY
                 cancel(order, reason, time_ms, events)
         if crosses and book.stops.count:
-            self.trigger(market, time_ms, events)
+            self.trigger(market, time_ms, events, seen)
 
     def _cancel(
         self, market: Market, time_ms: int, command: CancelOrder, events: list[Event]
@@ -165,7 +197,8 @@ class Engine(Trading):
         """For tests and recovery."""
         assert sum(self.balances.values()) == 0, "cash was made or lost"
         for market in self.markets.values():
-            market.book.check_invariants()
+            assert sum(market.holdings.values()) == 0, "shares were made or lost"
+            market.book.check_invariants(may_cross=market.status not in MATCHED)
 
     def state_hash(self) -> str:
         """SHA-256 over everything that a restart must bring back, in hex."""
@@ -173,7 +206,9 @@ class Engine(Trading):
         encode = msgspec.msgpack.Encoder().encode
         for symbol in sorted(self.markets):
             market = self.markets[symbol]
-            digest.update(encode((symbol, market.sequence, market.trade_number, market.last_price)))
+            numbers = (symbol, market.sequence, market.trade_number, market.last_price)
+            holdings = sorted((b, shares) for b, shares in market.holdings.items() if shares)
+            digest.update(encode((*numbers, holdings, market.instrument)))
             for sequence in sorted(market.book.orders):
                 order = market.book.orders[sequence]
                 digest.update(encode(order.record(symbol, market.instrument_number)))

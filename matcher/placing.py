@@ -1,12 +1,13 @@
-"""Placing an order that has special instructions."""
+"""Placing an order that has special instructions, or that comes to a market with rules."""
 
 from matcher.market import Market
 from matcher.order import Order, SpecialOrder
 from matcher.refusals import INVALID_ORDER
-from matcher.trading import Trading
+from matcher.rules import placement_rejection
+from matcher.trading import Trading, reject
 from matcher.validity import is_valid
 from protocol.commands import PlaceOrder, PlaceSpecialOrder
-from protocol.enums import OrderState, Side, StateReason
+from protocol.enums import InstrumentStatus, OrderState, Side, StateReason
 from protocol.events import CommandRefused, Event, OrderAccepted, OrderExpired
 from protocol.records import Special
 
@@ -23,6 +24,8 @@ def place(
     events.append(OrderAccepted(order.sequence))
     if command.valid_until_ms is not None and command.valid_until_ms <= time_ms:
         expire(order, StateReason.VALID_UNTIL_REACHED, time_ms, events)
+    elif reason := placement_rejection(market, order):
+        reject(order, reason, time_ms, events)
     elif type(order) is SpecialOrder and order.special.is_waiting:
         if _is_triggered(market, order):
             trading.activate(market, order, time_ms, events)
@@ -58,6 +61,7 @@ def _order(trading: Trading, sequence: int, time_ms: int, command: PlaceOrder) -
 def _is_triggered(market: Market, order: SpecialOrder) -> bool:
     """Whether the last trade has reached the stop price already."""
     price = order.special.stop_price
-    if price is None or not market.last_price:
+    is_open = market.status is InstrumentStatus.OPEN
+    if price is None or not market.last_price or not is_open:
         return False
     return market.last_price >= price if order.side is Side.BID else market.last_price <= price

@@ -11,6 +11,9 @@ VALID_UNTIL_PASSED = "valid_until_passed"
 VALID_UNTIL_NOT_ALLOWED = "valid_until_not_allowed"
 INVALID_ORDER = "invalid_order"
 INVALID_COMMAND = "invalid_command"
+STATUS_UNCHANGED = "status_unchanged"
+TRADE_NOT_FOUND = "trade_not_found"
+ALREADY_BUSTED = "already_busted"
 
 
 def cancel_refusal(order: Order | None, command: CancelOrder | AmendOrder) -> str:

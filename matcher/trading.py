@@ -10,10 +10,16 @@ from matcher.careful import careful_matches, reachable
 from matcher.market import Market
 from matcher.order import Order, SpecialOrder
 from matcher.pricing import execution_price
-from protocol.enums import ExecutionPrice, OrderState, Side, StateReason, TimeInForce
+from matcher.rules import AT_ONCE, is_disabled
+from protocol.enums import (
+    ExecutionPrice,
+    InstrumentStatus,
+    OrderState,
+    Side,
+    StateReason,
+    TimeInForce,
+)
 from protocol.events import Event, OrderCanceled, OrderRejected, OrderTriggered, Trade
-
-AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 
 
 class Trading:
@@ -37,21 +43,25 @@ class Trading:
         return self._brokers.setdefault(broker_id, broker_id)
 
     def enter(self, market: Market, order: Order, time_ms: int, events: list[Event]) -> None:
-        """Match an order that is new, amended or triggered. What is left rests or is canceled."""
+        """Match an order that is new, amended or triggered. What is left rests or is canceled.
+        While an auction gathers, everything rests."""
+        if market.status is InstrumentStatus.AUCTION:
+            market.rest(order)
+            return
         makers = market.book.asks if order.side is Side.BID else market.book.bids
         special = order.special
-        if special is None:
+        if special is None and market.halt_band is None:
             if makers.crosses(order.price):
                 self.match(market, order, time_ms, events, market.book.match(order))
         else:
-            if special.post_only and makers.crosses(order.price):
+            if special is not None and special.post_only and makers.crosses(order.price):
                 reject(order, StateReason.POST_ONLY_WOULD_CROSS, time_ms, events)
                 return
-            is_fok = special.time_in_force is TimeInForce.FOK
-            if is_fok and reachable(market, order) < order.open_quantity:
+            is_fok = special is not None and special.time_in_force is TimeInForce.FOK
+            if is_fok and reachable(market, order, self._rule) < order.open_quantity:
                 cancel(order, StateReason.FOK_NOT_FILLED, time_ms, events)
                 return
-            matches = careful_matches(market, order, time_ms, events)
+            matches = careful_matches(market, order, self._rule, time_ms, events)
             self.match(market, order, time_ms, events, matches)
         if order.open_quantity and not order.reason:
             _leave_rest(market, order, time_ms, events)
@@ -75,36 +85,62 @@ class Trading:
             maker.fill(quantity, price, time_ms)
             taker.fill(quantity, price, time_ms)
             changed[maker.sequence] = maker
-            self._trade(market, maker, taker, price, quantity, events)
+            self.trade(market, maker, taker, price, quantity, events)
 
-    def trigger(self, market: Market, time_ms: int, events: list[Event]) -> None:
-        """Let the stop orders enter that the trades among ``events`` have triggered, one after the
-        other in the order of their arrival. Their own trades may trigger more."""
-        seen = 0
+    def trigger(
+        self,
+        market: Market,
+        time_ms: int,
+        events: list[Event],
+        seen: int = 0,
+        reopens: bool = False,
+    ) -> None:
+        """Let the stop orders enter that the trades among ``events[seen:]`` have triggered, one
+        after the other in the order of their arrival. Their own trades may trigger more. A market
+        that ``reopens`` looks at the last price of before too. After a halt the rest waits on."""
+        stops = market.book.stops
         ready: list[tuple[int, int, SpecialOrder]] = []
-        while True:
-            prices = [event.price for event in events[seen:] if type(event) is Trade]
+        prices = [market.last_price] if reopens and market.last_price else []
+        while market.status is InstrumentStatus.OPEN:
+            prices += [event.price for event in events[seen:] if type(event) is Trade]
             seen = len(events)
             if prices:
-                for order in market.book.stops.pop_triggered(min(prices), max(prices)):
+                for order in stops.pop_triggered(min(prices), max(prices)):
                     heappush(ready, (order.priority, order.sequence, order))
             if not ready:
                 return
+            prices.clear()
             self.activate(market, heappop(ready)[2], time_ms, events)
+        for _, _, order in ready:
+            stops.add(order)
 
     def activate(
         self, market: Market, order: SpecialOrder, time_ms: int, events: list[Event]
     ) -> None:
         """Make a stop order the market or limit order that it is from now on."""
         market.book.orders.pop(order.sequence, None)
+        market.changed[order.sequence] = order
+        if is_disabled(market, order.broker_id):
+            cancel(order, StateReason.BROKER_DISABLED, time_ms, events)
+            return
         order.special.is_waiting = False
         order.touch(time_ms)
         market.give_turn(order)
-        market.changed[order.sequence] = order
         events.append(OrderTriggered(order.sequence, market.last_price))
         self.enter(market, order, time_ms, events)
 
-    def _trade(
+    def settle(self, market: Market, buyer: str, seller: str, price: int, quantity: int) -> None:
+        """Move cash from the buyer to the seller, and shares the other way."""
+        cash = quantity * price
+        balances, holdings = self.balances, market.holdings
+        balances[buyer] = balances.get(buyer, 0) - cash
+        balances[seller] = balances.get(seller, 0) + cash
+        self.cash_changed.update((buyer, seller))
+        holdings[buyer] = holdings.get(buyer, 0) + quantity
+        holdings[seller] = holdings.get(seller, 0) - quantity
+        market.holdings_changed.update((buyer, seller))
+
+    def trade(
         self,
         market: Market,
         maker: Order,
@@ -116,12 +152,7 @@ class Trading:
         buyer, seller = taker.broker_id, maker.broker_id
         if taker.side is Side.ASK:
             buyer, seller = seller, buyer
-        cash = quantity * price
-        balances = self.balances
-        balances[buyer] = balances.get(buyer, 0) - cash
-        balances[seller] = balances.get(seller, 0) + cash
-        self.cash_changed.add(buyer)
-        self.cash_changed.add(seller)
+        self.settle(market, buyer, seller, price, quantity)
         market.trade_number += 1
         market.last_price = price
         events.append(
@@ -150,6 +181,8 @@ def _leave_rest(market: Market, order: Order, time_ms: int, events: list[Event])
         return
     filled = order.quantity - order.open_quantity
     reason = StateReason.IOC_REMAINDER if filled else StateReason.NO_LIQUIDITY
+    if market.status is not InstrumentStatus.OPEN:
+        reason = StateReason.SYMBOL_HALTED
     cancel(order, reason, time_ms, events)
 
 

@@ -11,14 +11,25 @@ from hypothesis import strategies as st
 
 from protocol.commands import (
     AmendOrder,
+    BustTrade,
     CancelOrder,
     Command,
     MassCancel,
     PlaceOrder,
     PlaceSpecialOrder,
+    SetBroker,
+    SetInstrument,
+    SetStatus,
     Tick,
 )
-from protocol.enums import OrderType, SelfTradePrevention, Side, StateReason, TimeInForce
+from protocol.enums import (
+    InstrumentStatus,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+    TimeInForce,
+)
 
 Recipe = Command
 """``valid_until_ms`` is the life of an order in ms; ``order_sequence`` is the place of the order
@@ -98,18 +109,65 @@ MASS_CANCELS = st.builds(
     *(MassCancel, st.just("m"), BROKERS, st.none() | SIDES, st.just("") | DOCUMENTS),
     st.sampled_from([StateReason.MASS_CANCEL, StateReason.CANCEL_TIMER, StateReason.OPERATOR]),
 )
+BANDS = st.sampled_from([0, 0, 20, 40, 60])  # 20 basis points are 2 cents.
+INSTRUMENTS = st.builds(
+    *(SetInstrument, st.sampled_from([1, 1, 2]), st.sampled_from([1, 1, 5]), BANDS),
+    *(st.sampled_from([0, 998, 1000]), BANDS, st.sampled_from([0, 10])),
+)
+STATUSES = st.builds(
+    SetStatus,
+    st.sampled_from([InstrumentStatus.OPEN, InstrumentStatus.OPEN, *InstrumentStatus]),
+    st.just("why"),
+)
+LIMITED = st.builds(
+    *(SetBroker, BROKERS, st.sampled_from([True, True, False]), st.sampled_from([0, 2])),
+    *(st.sampled_from([0, 10]), st.sampled_from([0, 15_000]), st.sampled_from([0, 30])),
+)
+FREED = st.builds(SetBroker, BROKERS)
+BUSTS = st.builds(
+    *(BustTrade, st.integers(0, 9), PRICES, QUANTITIES, BROKERS, BROKERS),
+    *(st.just(1), st.just(2), st.just("why")),
+)
+OPERATOR = st.one_of(STATUSES, STATUSES, INSTRUMENTS, LIMITED, FREED, BUSTS)
 PLACES = st.one_of(LIMITS, LIMITS, MARKETS, AT_ONCE, PREVENTING, ICEBERGS, STOPS, STOP_LIMITS)
 RECIPES: st.SearchStrategy[Recipe] = st.one_of(
-    *(PLACES, PLACES, PLACES, ANYTHING, CANCELS, AMENDS, MASS_CANCELS, st.just(Tick()))
+    *(PLACES, PLACES, PLACES, ANYTHING, CANCELS, AMENDS, MASS_CANCELS, OPERATOR, st.just(Tick()))
 )
 STEPS = st.integers(0, 3)
 FLOWS: st.SearchStrategy[Flow] = st.lists(st.tuples(STEPS, RECIPES), max_size=120)
 
 
-def long_flow(seed: int, count: int) -> Flow:
-    """More commands than Hypothesis draws in one example, and a busier market."""
+def long_flow(seed: int, count: int, *, is_ruled: bool = False) -> Flow:
+    """More commands than Hypothesis draws in one example, and a busier market; with ``is_ruled``
+    the operator changes its rules and its status now and then."""
     draw = random.Random(seed)
-    return [(draw.randint(0, 3), _recipe(draw)) for _ in range(count)]
+    flow: Flow = []
+    for _ in range(count):
+        by_operator = is_ruled and draw.random() < 0.05
+        flow.append((draw.randint(0, 3), _order_of(draw) if by_operator else _recipe(draw)))
+    return flow
+
+
+def _order_of(draw: random.Random) -> Recipe:
+    """What the operator does."""
+    kind = draw.random()
+    if kind < 0.6:
+        status = (
+            draw.choice(list(InstrumentStatus)) if draw.random() < 0.5 else InstrumentStatus.OPEN
+        )
+        return SetStatus(status, "why")
+    if kind < 0.8:
+        bands = draw.choice([0, 100, 150, 300]), draw.choice([0, 0, 50, 100])
+        tick, lot = draw.choice([1, 1, 2]), draw.choice([1, 1, 5])
+        return SetInstrument(tick, lot, bands[0], 0, bands[1], draw.choice([0, 20]))
+    broker, _, _ = _owner(draw)
+    if kind < 0.85:
+        return SetBroker(broker, False)
+    if kind < 0.95:
+        limits = draw.choice([0, 3]), draw.choice([0, 300]), draw.choice([0, 300_000])
+        return SetBroker(broker, True, *limits, draw.choice([0, 100]))
+    other, _, _ = _owner(draw)
+    return BustTrade(draw.randint(1, 50), 1000, draw.randint(1, 9), broker, other, 1, 2)
 
 
 def _recipe(draw: random.Random) -> Recipe:

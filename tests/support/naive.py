@@ -8,16 +8,29 @@ from copy import deepcopy
 
 from protocol.commands import (
     AmendOrder,
+    BustTrade,
     CancelOrder,
     Command,
     MassCancel,
     PlaceOrder,
     PlaceSpecialOrder,
+    SetBroker,
+    SetInstrument,
+    SetStatus,
 )
-from protocol.enums import OrderType, SelfTradePrevention, Side, StateReason, TimeInForce
+from protocol.enums import (
+    InstrumentStatus,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+    TimeInForce,
+)
 from protocol.events import (
+    BrokerChanged,
     CommandRefused,
     Event,
+    InstrumentChanged,
     MassCanceled,
     OrderAccepted,
     OrderAmended,
@@ -25,8 +38,14 @@ from protocol.events import (
     OrderExpired,
     OrderRejected,
     OrderTriggered,
+    StatusChanged,
     Trade,
+    TradeBusted,
+    Uncrossed,
 )
+
+AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+OPEN, AUCTION, CLOSED = InstrumentStatus.OPEN, InstrumentStatus.AUCTION, InstrumentStatus.CLOSED
 
 
 class NaiveOrder:
@@ -128,23 +147,58 @@ class NaiveEngine:
         self.trades = 0
         self.turns = 0
         self.last_price = 0
+        self.shares: dict[str, int] = {}
+        self.status = OPEN
+        self.auction_ends = 0
+        self.rules = SetInstrument()
+        self.brokers: dict[str, SetBroker] = {}
+        self.busted: list[int] = []
+        self.time_ms = 0
 
     def apply(self, sequence: int, time_ms: int, command: Command) -> list[Event]:
+        self.time_ms = time_ms
         events: list[Event] = []
         due = [o for o in self.orders if o.until is not None and o.until <= time_ms]
         for order in sorted(due, key=lambda o: (o.until or 0, o.sequence)):
             self.orders.remove(order)
             events.append(OrderExpired(order.sequence, order.open))
-        if isinstance(command, PlaceOrder):
-            self._place(NaiveOrder(sequence, time_ms, command), command, events)
-        elif isinstance(command, CancelOrder):
-            self._cancel(command, events)
-        elif isinstance(command, AmendOrder):
-            self._amend(time_ms, command, events)
-        elif isinstance(command, MassCancel):
-            self._mass_cancel(command, events)
-        self._trigger(events)
-        return events
+        if self.auction_ends and self.auction_ends <= time_ms:
+            self._change_status(OPEN, "auction_over", events)
+            self._trigger(events, [self.last_price])
+        was_open = self.status is OPEN
+        own: list[Event] = []
+        self._obey(sequence, time_ms, command, own)
+        self._trigger(own, [] if was_open else [self.last_price])
+        return events + own
+
+    def _obey(self, sequence: int, time_ms: int, command: Command, events: list[Event]) -> None:
+        match command:
+            case PlaceOrder():
+                self._place(NaiveOrder(sequence, time_ms, command), command, events)
+            case CancelOrder():
+                self._cancel(command, events)
+            case AmendOrder():
+                self._amend(time_ms, command, events)
+            case MassCancel():
+                self._mass_cancel(command, events)
+            case SetInstrument():
+                self._set_rules(command, events)
+            case SetStatus():
+                if command.status is self.status:
+                    events.append(CommandRefused("status_unchanged"))
+                else:
+                    self._change_status(command.status, command.reason, events)
+            case SetBroker():
+                self.brokers[command.broker_id] = command
+                events.append(
+                    BrokerChanged(
+                        *(command.broker_id, command.is_enabled, command.open_orders_max),
+                        *(command.order_quantity_max, command.order_notional_max),
+                        command.price_collar_basis_points,
+                    )
+                )
+            case BustTrade():
+                self._bust(command, events)
 
     def _next_turn(self, order: NaiveOrder) -> None:
         self.turns += 1
@@ -161,24 +215,32 @@ class NaiveEngine:
         self._next_turn(order)
         if order.until is not None and order.until <= order.time_ms:
             events.append(OrderExpired(order.sequence, order.open))
+        elif reason := self._rejection(order):
+            events.append(OrderRejected(order.sequence, reason))
         elif not order.waits:
             self._enter(order, events)
-        elif self.last_price and order.is_reached(self.last_price):
+        elif self.status is OPEN and self.last_price and order.is_reached(self.last_price):
             self._activate(order, events)
         else:
             self.orders.append(order)
 
     def _activate(self, order: NaiveOrder, events: list[Event]) -> None:
+        if not self._broker(order).is_enabled:
+            reason = StateReason.BROKER_DISABLED
+            events.append(OrderCanceled(order.sequence, order.open, reason))
+            return
         order.waits = False
         self._next_turn(order)
         events.append(OrderTriggered(order.sequence, self.last_price))
         self._enter(order, events)
 
-    def _trigger(self, events: list[Event]) -> None:
+    def _trigger(self, events: list[Event], before: list[int]) -> None:
         """After each order that entered, look at all trades of this entry again."""
-        while True:
-            prices = [e.price for e in events if isinstance(e, Trade)]
-            reached = [o for o in self.orders if o.waits and any(map(o.is_reached, prices))]
+        while self.status is OPEN:
+            prices = before + [e.price for e in events if isinstance(e, Trade)]
+            reached = [
+                o for o in self.orders if o.waits and any(o.is_reached(p) for p in prices if p)
+            ]
             if not reached:
                 return
             first = min(reached, key=NaiveOrder.get_turn)
@@ -186,6 +248,10 @@ class NaiveEngine:
             self._activate(first, events)
 
     def _enter(self, order: NaiveOrder, events: list[Event]) -> None:
+        if self.status is AUCTION:
+            order.show_slice()
+            self.orders.append(order)
+            return
         if order.post_only and self._best_for(order) is not None:
             events.append(OrderRejected(order.sequence, StateReason.POST_ONLY_WOULD_CROSS))
             return
@@ -198,13 +264,14 @@ class NaiveEngine:
                 return
         if not self._match(order, events) or not order.open:
             return
-        at_once = order.lives in (TimeInForce.IOC, TimeInForce.FOK)
-        if order.price is not None and not at_once:
+        if order.price is not None and order.lives not in AT_ONCE:
             order.show_slice()
             self.orders.append(order)
             return
         untouched = order.open == order.quantity
         reason = StateReason.NO_LIQUIDITY if untouched else StateReason.IOC_REMAINDER
+        if self.status is AUCTION:
+            reason = StateReason.SYMBOL_HALTED
         events.append(OrderCanceled(order.sequence, order.open, reason))
 
     def _match(self, taker: NaiveOrder, events: list[Event]) -> bool:
@@ -217,6 +284,14 @@ class NaiveEngine:
                 if not self._prevent(taker, maker, events):
                     return False
                 continue
+            assert maker.price is not None
+            halt_band = self.rules.halt_band_basis_points or self.rules.price_band_basis_points
+            if self._is_far(maker.price, halt_band, self.rules.reference_price):
+                self.status = AUCTION
+                length = self.rules.auction_ms
+                self.auction_ends = self.time_ms + length if length else 0
+                events.append(StatusChanged(AUCTION, "volatility"))
+                break
             self._trade(maker, taker, events)
         return True
 
@@ -264,6 +339,7 @@ class NaiveEngine:
         buyer, seller = (taker, maker) if taker.side is Side.BID else (maker, taker)
         for order, sign in ((buyer, -1), (seller, 1)):
             self.cash[order.broker] = self.cash.get(order.broker, 0) + sign * price * quantity
+            self.shares[order.broker] = self.shares.get(order.broker, 0) - sign * quantity
         events.append(
             Trade(
                 *(self.trades, price, quantity, taker.side, maker.sequence, taker.sequence),
@@ -328,6 +404,8 @@ class NaiveEngine:
             return "quantity_below_filled"
         if command.valid_until_ms is not None and command.valid_until_ms <= time_ms:
             return "valid_until_passed"
+        if broken := self._ruled_out(order, command):
+            return broken
         if command.valid_until_ms is not None and order.lives is TimeInForce.DAY:
             return "valid_until_not_allowed"
         if command.price is not None and order.type is OrderType.STOP:
@@ -339,3 +417,174 @@ class NaiveEngine:
         if order.post_only and self._best_for(changed) is not None:
             return "post_only_would_cross"
         return ""
+
+    def _ruled_out(self, order: NaiveOrder, command: AmendOrder) -> str:
+        if not self._broker(order).is_enabled:
+            return "broker_disabled"
+        if self.status not in (OPEN, AUCTION):
+            return "symbol_halted"
+        if broken := self._broken_rule([command.price], [command.quantity], command.price):
+            return broken.value
+        if command.price is not None or command.quantity is not None:
+            price = order.price if command.price is None else command.price
+            quantity = order.quantity if command.quantity is None else command.quantity
+            if broken := self._broken_limit(self._broker(order), price, quantity):
+                return broken.value
+        return ""
+
+    def _broker(self, order: NaiveOrder) -> SetBroker:
+        return self.brokers.get(order.broker) or SetBroker(order.broker)
+
+    def _is_far(self, price: int, basis_points: int, center: int) -> bool:
+        """Whether a price is further from the center than the rule says; without one it is not."""
+        return (
+            bool(basis_points and center) and abs(price - center) * 10_000 > center * basis_points
+        )
+
+    def _rejection(self, order: NaiveOrder) -> StateReason | None:
+        broker = self._broker(order)
+        if not broker.is_enabled:
+            return StateReason.BROKER_DISABLED
+        if self.status not in (OPEN, AUCTION):
+            return StateReason.SYMBOL_HALTED
+        if self.status is AUCTION and (
+            order.type is OrderType.MARKET or order.post_only or order.lives in AT_ONCE
+        ):
+            return StateReason.NOT_IN_AUCTION
+        broken = self._broken_rule(
+            [order.price, order.stop_price], [order.quantity, order.slice], order.price
+        ) or self._broken_limit(broker, order.price, order.quantity)
+        if broken:
+            return broken
+        mine = [o for o in self.orders if o.broker == order.broker]
+        if broker.open_orders_max and len(mine) >= broker.open_orders_max:
+            return StateReason.OPEN_ORDERS_LIMIT
+        return None
+
+    def _broken_rule(
+        self, prices: list[int | None], quantities: list[int | None], limit: int | None = None
+    ) -> StateReason | None:
+        """``limit`` is the price that must be within the band."""
+        if any(price is not None and price % self.rules.tick_size for price in prices):
+            return StateReason.INVALID_TICK
+        if any(quantity is not None and quantity % self.rules.lot_size for quantity in quantities):
+            return StateReason.INVALID_LOT
+        band, reference = self.rules.price_band_basis_points, self.rules.reference_price
+        if limit is not None and self._is_far(limit, band, reference):
+            return StateReason.PRICE_BAND
+        return None
+
+    def _broken_limit(
+        self, broker: SetBroker, price: int | None, quantity: int
+    ) -> StateReason | None:
+        if broker.order_quantity_max and quantity > broker.order_quantity_max:
+            return StateReason.ORDER_QUANTITY_LIMIT
+        worth = quantity * (self.last_price if price is None else price)
+        if broker.order_notional_max and worth > broker.order_notional_max:
+            return StateReason.ORDER_NOTIONAL_LIMIT
+        collar = broker.price_collar_basis_points
+        if price is not None and self._is_far(price, collar, self.last_price):
+            return StateReason.PRICE_COLLAR
+        return None
+
+    def _set_rules(self, rules: SetInstrument, events: list[Event]) -> None:
+        reference = rules.reference_price or self.rules.reference_price
+        self.rules = SetInstrument(
+            *(rules.tick_size, rules.lot_size, rules.price_band_basis_points, reference),
+            *(rules.halt_band_basis_points, rules.auction_ms),
+        )
+        events.append(
+            InstrumentChanged(
+                *(rules.tick_size, rules.lot_size, rules.price_band_basis_points, reference),
+                *(rules.halt_band_basis_points, rules.auction_ms),
+            )
+        )
+
+    def _set_reference(self, price: int, events: list[Event]) -> None:
+        if price and price != self.rules.reference_price:
+            old = self.rules
+            new = SetInstrument(
+                *(old.tick_size, old.lot_size, old.price_band_basis_points, price),
+                *(old.halt_band_basis_points, old.auction_ms),
+            )
+            self._set_rules(new, events)
+
+    def _change_status(self, status: InstrumentStatus, reason: str, events: list[Event]) -> None:
+        bids, asks = self._prices(Side.BID), self._prices(Side.ASK)
+        crossed = bool(bids and asks) and max(bids) >= min(asks)
+        if status in (OPEN, CLOSED) and (self.status is AUCTION or crossed):
+            self._uncross(events)
+        if status is CLOSED:
+            self._set_reference(self.last_price, events)
+        self.status = status
+        self.auction_ends = 0
+        events.append(StatusChanged(status, reason))
+        if status is CLOSED:
+            for order in sorted(self.orders, key=lambda o: o.sequence):
+                if order.lives is TimeInForce.DAY:
+                    self.orders.remove(order)
+                    events.append(OrderExpired(order.sequence, order.open, StateReason.END_OF_DAY))
+
+    def _prices(self, side: Side) -> list[int]:
+        return [o.price or 0 for o in self.orders if o.side is side and not o.waits]
+
+    def _uncross(self, events: list[Event]) -> None:
+        """Try every price, then let the first bid trade with the first ask again and again."""
+        price, volume = self._auction_price()
+        events.append(Uncrossed(price, volume))
+        while volume:
+            bid = self._first(Side.BID, price)
+            ask = self._first(Side.ASK, price)
+            quantity = min(bid.open, ask.open)
+            for order in (bid, ask):
+                order.open -= quantity
+                order.shown = min(order.shown, order.open)
+                if not order.open:
+                    self.orders.remove(order)
+            maker, taker = (bid, ask) if bid.turn < ask.turn else (ask, bid)
+            self._record_trade(maker, taker, price, quantity, events)
+            volume -= quantity
+        self._set_reference(price, events)
+
+    def _first(self, side: Side, price: int) -> NaiveOrder:
+        sign = 1 if side is Side.ASK else -1
+        resting = [o for o in self.orders if o.side is side and not o.waits and o.accepts(price)]
+        return min(resting, key=lambda o: ((o.price or 0) * sign, o.turn))
+
+    def _auction_price(self) -> tuple[int, int]:
+        limits = self._prices(Side.BID) + self._prices(Side.ASK)
+        tick = self.rules.tick_size
+        reference = self.last_price or self.rules.reference_price
+        reference = (reference * 2 + tick) // (2 * tick) * tick
+        found: list[tuple[int, int, int, int]] = []
+        for price in range(min(limits, default=1), max(limits, default=0) + 1):
+            if price % tick and price not in limits:
+                continue
+            bought, sold = (
+                sum(
+                    o.open
+                    for o in self.orders
+                    if o.side is side and not o.waits and o.accepts(price)
+                )
+                for side in (Side.BID, Side.ASK)
+            )
+            distance = abs(price - reference) if reference else 0
+            found.append((min(bought, sold), -abs(bought - sold), -distance, price))
+        volume, _, _, price = max(found, default=(0, 0, 0, 0))
+        return (price, volume) if volume else (0, 0)
+
+    def _bust(self, command: BustTrade, events: list[Event]) -> None:
+        if not 1 <= command.trade_number <= self.trades:
+            events.append(CommandRefused("trade_not_found"))
+            return
+        if command.trade_number in self.busted:
+            events.append(CommandRefused("already_busted"))
+            return
+        self.busted.append(command.trade_number)
+        for broker, sign in ((command.buyer_broker_id, 1), (command.seller_broker_id, -1)):
+            self.cash[broker] = self.cash.get(broker, 0) + sign * command.price * command.quantity
+            self.shares[broker] = self.shares.get(broker, 0) - sign * command.quantity
+        trade = (command.trade_number, command.price, command.quantity)
+        brokers = (command.buyer_broker_id, command.seller_broker_id)
+        orders = (command.maker_sequence, command.taker_sequence)
+        events.append(TradeBusted(*trade, *brokers, *orders, command.reason))

@@ -259,6 +259,7 @@ def test_an_engine_restored_from_its_records_has_the_same_state() -> None:
     copy = again.market(SYMBOL, 1)
     copy.sequence, copy.trade_number = market.sequence, market.trade_number
     copy.last_price = market.last_price
+    copy.holdings.update(market.holdings)
     for order in sorted(market.book.orders.values(), key=lambda o: o.priority):
         again.restore(order.record(SYMBOL, 1))
     again.balances.update(pit.engine.balances)

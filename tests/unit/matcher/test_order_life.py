@@ -316,6 +316,7 @@ def test_a_record_brings_hidden_quantity_and_waiting_stops_back() -> None:
     market = again.market
     market.sequence, market.trade_number = pit.market.sequence, pit.market.trade_number
     market.last_price = pit.market.last_price
+    market.holdings.update(pit.market.holdings)
     records = [o.record("PETR4", 1) for o in pit.market.book.orders.values()]
     for record in sorted(records, key=lambda r: r.turn):
         again.engine.restore(record)

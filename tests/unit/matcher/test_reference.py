@@ -70,6 +70,9 @@ def check_same(engine: Engine, naive: NaiveEngine, stored: bytes) -> None:
     assert {b: c for b, c in engine.balances.items() if c} == {
         b: c for b, c in naive.cash.items() if c
     }
+    assert market.holdings == naive.shares
+    assert sum(naive.shares.values()) == sum(naive.cash.values()) == 0
+    assert market.status is naive.status
     book = books.parse(stored)
     assert (book.bids, book.asks) == naive_levels(naive)
 
@@ -85,6 +88,13 @@ def naive_levels(naive: NaiveEngine) -> tuple[list[BookLevel], list[BookLevel]]:
             levels.append((price, sum(o.shown for o in level), len(level)))
         sides.append(levels[:BOOK_DEPTH_MAX])
     return sides[0], sides[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_day_with_an_operator_gives_the_events_of_the_reference(seed: int) -> None:
+    engine, naive, stored = run_both(long_flow(seed, 1_500, is_ruled=True))
+    assert naive.trades > 100
+    check_same(engine, naive, stored)
 
 
 @pytest.mark.parametrize("seed", [7, 8])

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from matcher.engine import Engine
 from matcher.market import Market
+from matcher.sessions import take_instrument
 from protocol import codec
 from protocol.commands import Command, Tick
 from protocol.events import Event
@@ -31,6 +32,8 @@ class MatcherWithCrashes(RuleBasedStateMachine):
         self.stored: dict[int, bytes] = {}
         self.position = (0, 0)
         self.last_price = 0
+        self.holdings: dict[str, int] = {}
+        self.instrument: bytes | None = None
         self.cash: dict[str, int] = {}
         self.recover()
 
@@ -40,6 +43,9 @@ class MatcherWithCrashes(RuleBasedStateMachine):
         self.engine.balances.update(self.cash)
         self.market = Market(SYMBOL, NUMBER, *self.position)
         self.market.last_price = self.last_price
+        self.market.holdings.update(self.holdings)
+        if self.instrument is not None:
+            self.market.set_instrument(codec.decode_instrument(self.instrument))
         self.engine.markets[SYMBOL] = self.market
         records = [codec.decode_order(r) for r in self.stored.values()]
         for record in sorted(records, key=lambda r: r.turn):
@@ -82,6 +88,10 @@ class MatcherWithCrashes(RuleBasedStateMachine):
         self.market.changed.clear()
         self.position = (self.market.sequence, self.market.trade_number)
         self.last_price = self.market.last_price
+        self.holdings.update(self.market.take_holdings())
+        instrument = take_instrument(self.market)
+        if instrument is not None:
+            self.instrument = codec.encode(instrument)
         self.cash = dict(self.engine.balances)
         self.engine.cash_changed.clear()
 
@@ -104,6 +114,7 @@ class MatcherWithCrashes(RuleBasedStateMachine):
             assert events == self.expected[sequence - 1]
         resting = {s: o.total_quantity for s, o in self.market.book.orders.items()}
         assert resting == {o.sequence: o.open for o in self.naive.orders}
+        assert self.market.holdings == self.naive.shares
         cash = {b: c for b, c in self.engine.balances.items() if c}
         assert cash == {b: c for b, c in self.naive.cash.items() if c}
 
