@@ -45,7 +45,7 @@ class Engine:
 
     def __init__(self, rule: ExecutionPrice = ExecutionPrice.MAKER) -> None:
         self._rule = rule
-        self._brokers: dict[str, str] = {}
+        self._brokers: dict[str, str] = {}  # One string object per broker, not one per order.
         self.markets: dict[str, Market] = {}
         self.balances: dict[str, int] = {}
         self.cash_changed: set[str] = set()
@@ -61,7 +61,8 @@ class Engine:
         """Apply the entry ``sequence`` of the market's log, stamped ``time_ms``."""
         market.sequence = sequence
         events: list[Event] = []
-        self._expire(market, time_ms, events)
+        if market.expiries.is_due(time_ms):
+            self._expire(market, time_ms, events)
         kind = type(command)
         if kind is PlaceOrder:
             self._place(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
@@ -80,11 +81,13 @@ class Engine:
         """Let an open order rest again; call in the order of priority."""
         market = self.market(record.symbol, record.instrument_number)
         order = Order.restored(record)
-        order.broker_id = self._known_broker(order.broker_id)
+        order.broker_id = self._brokers.setdefault(order.broker_id, order.broker_id)
         market.rest(order)
 
     def take_balances(self) -> dict[str, int]:
         """The cash of the brokers for whom it has changed since the last call, in cents."""
+        if not self.cash_changed:
+            return {}
         balances = {broker: self.balances[broker] for broker in sorted(self.cash_changed)}
         self.cash_changed.clear()
         return balances
@@ -102,16 +105,16 @@ class Engine:
             events.append(CommandRefused(INVALID_ORDER))
             return
         order = Order(
-            sequence=sequence,
-            side=command.side,
-            price=command.price,
-            quantity=command.quantity,
-            order_type=command.order_type,
-            broker_id=self._known_broker(command.broker_id),
-            document_number=command.document_number,
-            created_ms=time_ms,
-            valid_until_ms=command.valid_until_ms,
-            client_order_id=command.client_order_id,
+            sequence,
+            command.side,
+            command.price,
+            command.quantity,
+            command.order_type,
+            self._brokers.setdefault(command.broker_id, command.broker_id),
+            command.document_number,
+            time_ms,
+            command.valid_until_ms,
+            command.client_order_id,
         )
         market.changed[sequence] = order
         events.append(OrderAccepted(sequence))
@@ -227,10 +230,6 @@ class Engine:
     def _end_expired(self, order: Order, time_ms: int, events: list[Event]) -> None:
         order.end(OrderState.EXPIRED, StateReason.VALID_UNTIL_REACHED, time_ms)
         events.append(OrderExpired(order.sequence, order.open_quantity))
-
-    def _known_broker(self, broker_id: str) -> str:
-        """One string object per broker instead of one per order."""
-        return self._brokers.setdefault(broker_id, broker_id)
 
     def check_invariants(self) -> None:
         """For tests and recovery."""

@@ -38,6 +38,11 @@ class Expiries:
             heappop(heap)
         return heap[0][0] if heap else None
 
+    def is_due(self, time_ms: int) -> bool:
+        """Whether an order may expire at ``time_ms``; perhaps it has left the book before."""
+        heap = self._heap
+        return bool(heap) and heap[0][0] <= time_ms
+
     def pop_due(self, time_ms: int) -> Order | None:
         """Remove and return the next order whose ``valid_until_ms`` is at or before ``time_ms``."""
         heap = self._heap

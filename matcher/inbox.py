@@ -10,10 +10,17 @@ from typing import Any
 from matcher.partition import Partition
 from matcher.recovery import catch_up_with_heads
 from protocol import keys
-from runtime.redis.channel import Channel, RedisCommand
+from runtime.redis.channel import (
+    Channel,
+    PackedCommand,
+    RedisCommand,
+    packed,
+    packed_command,
+)
 from runtime.redis.order_log import RawEntry
 
 BELLS_MAX = 1000
+_QUESTION = packed("XREAD", "COUNT", BELLS_MAX)
 
 Logs = list[tuple[str, list[RawEntry]]]
 """New entries of the logs of one partition, by symbol."""
@@ -25,30 +32,42 @@ class Inbox:
     def __init__(self, channel: Channel, partitions: Iterable[Partition]) -> None:
         self._channel = channel
         self._partitions = list(partitions)
-        self._bells = [keys.bell(partition.number) for partition in self._partitions]
-        self._by_bell = {
-            name.encode(): partition
-            for name, partition in zip(self._bells, self._partitions, strict=True)
-        }
+        bells = [keys.bell(partition.number) for partition in self._partitions]
+        self._places = {name.encode(): place for place, name in enumerate(bells)}
+        # The question is put together anew in every step, so its parts are kept as they are sent.
+        self._streams = packed("STREAMS", *bells)
+        self._heard = [packed(f"{partition.bell}-0") for partition in self._partitions]
+        self._with_news = [p for p in self._partitions if p.news]
+        self._asked = 0
 
     def ask(self, block_ms: int, before: list[RedisCommand]) -> None:
         """Send the commands ``before`` and then ask for bells. Without news that is left over, the
         answer comes with the next bell or after ``block_ms``, which must not be 0."""
-        partitions = self._partitions
-        ask: list[Any] = ["XREAD", "COUNT", BELLS_MAX]
-        if not any(partition.news for partition in partitions):
-            ask += ("BLOCK", block_ms)
-        heard = [f"{partition.bell}-0" for partition in partitions]
-        self._channel.send([*before, (*ask, "STREAMS", *self._bells, *heard)])
+        streams, heard = self._streams, b"".join(self._heard)
+        count = 4 + 2 * len(self._heard)
+        commands: list[RedisCommand | PackedCommand] = [*before]
+        if not self._with_news:
+            # It wakes up at the first of several appends that come together. So it only waits, and
+            # the question after it is answered when all of them are done.
+            wait = packed("XREAD", "COUNT", 1, "BLOCK", block_ms)
+            commands.append(packed_command(count + 2, wait, streams, heard))
+        commands.append(packed_command(count, _QUESTION, streams, heard))
+        self._asked = len(commands) - len(before)
+        self._channel.send(commands)
 
     def hear(self) -> list[Any]:
         """Note which logs have news. Returns the answers to what was sent ``before`` the question.
 
         When a bell was trimmed before it was heard, the heads tell what it told.
         """
-        *answers, bells = self._channel.receive()
+        answers = self._channel.receive()
+        bells = answers[-1]
+        del answers[-self._asked :]
         for name, rung in bells or ():
-            partition = self._by_bell[name]
+            place = self._places[name]
+            partition = self._partitions[place]
+            if not partition.news:
+                self._with_news.append(partition)
             for bell, fields in rung:
                 number = int(bell[:-2])
                 if number != partition.bell + 1:
@@ -56,6 +75,7 @@ class Inbox:
                     break
                 partition.bell = number
                 partition.news.update(fields[1].decode().split(" "))
+            self._heard[place] = packed(f"{partition.bell}-0")
         return answers
 
     def read(self, entries_max: int) -> list[tuple[Partition, Logs]]:
@@ -63,24 +83,20 @@ class Inbox:
 
         They may be of another history than the partitions. Then their commit is refused.
         """
-        asked = [(p, list(p.news)) for p in self._partitions if p.news]
+        asked = [(p, symbol) for p in self._with_news for symbol in p.news]
         if not asked:
+            self._with_news.clear()
             return []
-        names = [keys.orders(p.number, symbol) for p, symbols in asked for symbol in symbols]
-        after = [f"{p.position(symbol)}-0" for p, symbols in asked for symbol in symbols]
+        names = [keys.orders(p.number, symbol) for p, symbol in asked]
+        after = [f"{p.position(symbol)}-0" for p, symbol in asked]
         reply = self._channel.execute("XREAD", "COUNT", entries_max, "STREAMS", *names, *after)
         streams = dict(reply or ())
-        found = []
-        at = 0
-        for partition, symbols in asked:
-            logs: Logs = []
-            for symbol in symbols:
-                entries = streams.get(names[at].encode(), ())
-                at += 1
-                if len(entries) < entries_max:
-                    partition.news.discard(symbol)
-                if entries:
-                    logs.append((symbol, entries))
-            if logs:
-                found.append((partition, logs))
-        return found
+        found: dict[int, tuple[Partition, Logs]] = {}
+        for (partition, symbol), name in zip(asked, names, strict=True):
+            entries = streams.get(name.encode(), ())
+            if len(entries) < entries_max:
+                partition.news.discard(symbol)
+            if entries:
+                found.setdefault(partition.number, (partition, []))[1].append((symbol, entries))
+        self._with_news = [partition for partition in self._with_news if partition.news]
+        return list(found.values())

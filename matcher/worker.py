@@ -1,9 +1,9 @@
 """The matcher process: logs in, one atomic commit per partition and batch out."""
 
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field
+from itertools import count
 
 from matcher import metrics
 from matcher.changes import Changes, told
@@ -59,6 +59,11 @@ class MatcherWorker(Worker):
         self._owned: Ownership[Partition]
         self._inbox: Inbox
         self._flight = Flight()
+        self.applied = 0
+        """Log entries that this worker has applied and committed."""
+        self._counted = self._trades = 0
+        self._durations: list[float] = []
+        self._commit_ids = count(1)
         self._is_idle = False
         self._paced_until = 0.0
         self._ticks_at = 0.0
@@ -110,7 +115,17 @@ class MatcherWorker(Worker):
             self._land()
             self._owned.tend()
             self._inbox = Inbox(self._channel, self.partitions.values())
-            metrics.PARTITIONS.set(len(self.partitions))
+            self._count()
+
+    def _count(self) -> None:
+        """Bring the metrics up to date; once in a while, because it costs as much as an order."""
+        metrics.PARTITIONS.set(len(self.partitions))
+        metrics.COMMANDS.inc(self.applied - self._counted)
+        metrics.TRADES.inc(self._trades)
+        for seconds in self._durations:
+            metrics.BATCH_SECONDS.observe(seconds)
+        self._counted, self._trades = self.applied, 0
+        self._durations.clear()
 
     def _pause(self) -> None:
         """Let commands gather when the last step was a moment ago."""
@@ -138,10 +153,9 @@ class MatcherWorker(Worker):
         self._flight = Flight()
         for call, reply in zip(flight.calls, replies, strict=True):
             call.read(reply)
-        metrics.COMMANDS.inc(flight.entries)
-        metrics.TRADES.inc(flight.trades)
-        seconds = time.monotonic() - flight.started - flight.paused_seconds
-        metrics.BATCH_SECONDS.observe(seconds)
+        self.applied += flight.entries
+        self._trades += flight.trades
+        self._durations.append(time.monotonic() - flight.started - flight.paused_seconds)
 
     def _block_ms(self) -> int:
         """Until a lease or a tick is due; never 0, which would mean for ever."""
@@ -191,7 +205,9 @@ class MatcherWorker(Worker):
     ) -> None:
         """Apply new entries of one log."""
         engine = partition.engine
-        market = engine.market(symbol, self._instrument_number(symbol))
+        market = engine.markets.get(symbol)
+        if market is None:
+            market = engine.market(symbol, self._instrument_number(symbol))
         number = market.instrument_number
         for name, fields in entries:
             sequence, time_ms, payload = int(name[:-2]), int(fields[1]), fields[3]
@@ -233,7 +249,8 @@ class MatcherWorker(Worker):
 
     def _send(self, commits: list[Commit]) -> None:
         owned = self._owned
-        call = commit(owned.history_id, owned.leases.token, secrets.token_hex(8), commits)
+        token = owned.leases.token  # No other worker has it, so the ids below are new ones.
+        call = commit(owned.history_id, token, f"{token}/{next(self._commit_ids)}", commits)
         self._channel.send([call.command])
         self._flight.calls.append(call)
 

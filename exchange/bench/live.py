@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from exchange.bench.flow import Flow
 from exchange.local.servers import EmbeddedRedis
-from matcher import metrics
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
 from runtime.process.settings import load
@@ -17,9 +16,9 @@ from runtime.process.worker import tune_garbage_collection
 from runtime.redis.channel import Channel
 from runtime.redis.genesis import found_or_join, read
 
-AT_ONCE = 4
-EVERY_MS = 1.25
-LIVE_COMMANDS = 20_000
+AT_ONCE = 8
+EVERY_MS = 4.0
+LIVE_COMMANDS = 16_000
 RESTING_COMMANDS = 20_000  # Appended and matched before, so that there are books.
 SHORT_SHARE = 0.3
 
@@ -42,8 +41,7 @@ def run_live(redis: EmbeddedRedis, seed: int) -> LiveResult:
     worker = MatcherWorker(settings)
     worker.open()
     tune_garbage_collection()
-    start = _applied()
-    while _applied() - start < RESTING_COMMANDS:
+    while worker.applied < RESTING_COMMANDS:
         worker.step()
     cores = sorted(os.sched_getaffinity(0))
     others = cores[1:] or cores
@@ -64,17 +62,16 @@ def run_live(redis: EmbeddedRedis, seed: int) -> LiveResult:
 
 
 def _measure(worker: MatcherWorker, channel: Channel, feeder: Any) -> LiveResult:
-    before0 = _applied()
-    while not (before := _applied()) > before0:
+    while worker.applied == RESTING_COMMANDS:
         worker.step()
     redis_cpu, cpu = _redis_cpu(channel), time.process_time()
     commits = _commits(worker)
-    steps, last = 0, before
+    before = last = worker.applied
+    steps = 0
     while feeder.is_alive():
         worker.step()
-        applied = _applied()
-        steps += applied != last
-        last = applied
+        steps += worker.applied != last
+        last = worker.applied
     cpu = time.process_time() - cpu
     redis_cpu = _redis_cpu(channel) - redis_cpu
     return LiveResult(
@@ -96,10 +93,6 @@ def _feed(url: str, seed: int, cores: list[int]) -> None:
         due += EVERY_MS / 1000
         time.sleep(max(0.0, due - time.monotonic()))
     channel.close()
-
-
-def _applied() -> int:
-    return int(metrics.COMMANDS._value.get())
 
 
 def _commits(worker: MatcherWorker) -> int:

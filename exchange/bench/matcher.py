@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from exchange.bench.flow import SYMBOLS, ZIPF_EXPONENT, Flow
 from exchange.bench.live import AT_ONCE, EVERY_MS, LIVE_COMMANDS, SHORT_SHARE, run_live
 from exchange.local.servers import EmbeddedRedis
-from matcher import metrics
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
 from runtime.process.settings import load
@@ -94,9 +93,8 @@ def _drain(redis: EmbeddedRedis, run: int) -> tuple[float, float, int]:
     worker = MatcherWorker(settings)
     worker.open()
     tune_garbage_collection()
-    before = metrics.COMMANDS._value.get()
     started, cpu = time.perf_counter(), time.process_time()
-    while metrics.COMMANDS._value.get() - before < COMMANDS:
+    while worker.applied < COMMANDS:
         worker.step()
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     commits = sum(p.batch_number for p in worker.partitions.values())
