@@ -93,7 +93,7 @@ def _take_orders(commit: Commit, market: Market, records: list[bytes]) -> None:
     """The records of the orders of a market that have changed."""
     symbol, number = market.symbol, market.instrument_number
     for order in market.take_changed():
-        record = codec.encode(order.record(symbol, number))
+        record = order.encoded(symbol, number)
         records.append(record)
         orders = commit.open_orders if order.is_open else commit.closed_orders
         orders[keys.order_field(number, order.sequence)] = record

@@ -1,8 +1,10 @@
 """An order as the matcher holds it."""
 
 from operator import attrgetter
+from sys import intern
 from typing import TYPE_CHECKING
 
+from protocol import codec
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import OrderRecord
 
@@ -59,7 +61,7 @@ class Order:
         self.open_quantity = quantity
         self.order_type = order_type
         self.broker_id = broker_id
-        self.document_number = document_number
+        self.document_number = intern(document_number)  # A client has many orders.
         self.created_ms = created_ms
         self.valid_until_ms = valid_until_ms
         self.client_order_id = client_order_id
@@ -109,12 +111,17 @@ class Order:
         """The order as it is kept; the first two fields are those of its market."""
         return OrderRecord(symbol, instrument_number, *_recorded(self))
 
+    def encoded(self, symbol: str, instrument_number: int) -> bytes:
+        """The encoded record, without making the record."""
+        return codec.encode((symbol, instrument_number, *_recorded(self)))
+
     @classmethod
     def restored(cls, record: OrderRecord) -> "Order":
         """The order that :meth:`record` described."""
         order = cls(record.sequence, record.side, record.price, record.quantity)
         for name in _RECORDED:
             setattr(order, name, getattr(record, name))
+        order.document_number = intern(record.document_number)
         order.priority = record.priority or record.sequence
         return order
 
