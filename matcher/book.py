@@ -83,7 +83,7 @@ class BookSide:
         key = order.price * self.sign
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = Level(order.price, key)
+            level = self._levels[key] = Level(key if self.sign > 0 else order.price, key)
             best = self.best
             if best is None or key < best.key:
                 self.best = level

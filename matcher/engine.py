@@ -41,11 +41,12 @@ class Engine:
     that the current batch has touched.
     """
 
-    __slots__ = ("_brokers", "_rule", "balances", "cash_changed", "markets")
+    __slots__ = ("_brokers", "_rule", "_valid_until_ms", "balances", "cash_changed", "markets")
 
     def __init__(self, rule: ExecutionPrice = ExecutionPrice.MAKER) -> None:
         self._rule = rule
         self._brokers: dict[str, str] = {}  # One string object per broker, not one per order.
+        self._valid_until_ms: int | None = None
         self.markets: dict[str, Market] = {}
         self.balances: dict[str, int] = {}
         self.cash_changed: set[str] = set()
@@ -81,6 +82,7 @@ class Engine:
         """Let an open order rest again; call in the order of priority."""
         market = self.market(record.symbol, record.instrument_number)
         order = Order.restored(record)
+        order.valid_until_ms = self._known_time(order.valid_until_ms)
         order.broker_id = self._brokers.setdefault(order.broker_id, order.broker_id)
         market.rest(order)
 
@@ -113,7 +115,7 @@ class Engine:
             self._brokers.setdefault(command.broker_id, command.broker_id),
             command.document_number,
             time_ms,
-            command.valid_until_ms,
+            self._known_time(command.valid_until_ms),
             command.client_order_id,
         )
         market.changed[sequence] = order
@@ -230,6 +232,12 @@ class Engine:
     def _end_expired(self, order: Order, time_ms: int, events: list[Event]) -> None:
         order.end(OrderState.EXPIRED, StateReason.VALID_UNTIL_REACHED, time_ms)
         events.append(OrderExpired(order.sequence, order.open_quantity))
+
+    def _known_time(self, valid_until_ms: int | None) -> int | None:
+        """One number object for orders in a row that end at the same time, as the day does."""
+        if valid_until_ms != self._valid_until_ms:
+            self._valid_until_ms = valid_until_ms
+        return self._valid_until_ms
 
     def check_invariants(self) -> None:
         """For tests and recovery."""

@@ -118,10 +118,22 @@ class Order:
     @classmethod
     def restored(cls, record: OrderRecord) -> "Order":
         """The order that :meth:`record` described."""
-        order = cls(record.sequence, record.side, record.price, record.quantity)
+        order = cls(
+            record.sequence,
+            record.side,
+            record.price,
+            record.quantity,
+            record.order_type,
+            record.broker_id,
+            record.document_number,
+            record.created_ms,
+            record.valid_until_ms,
+            record.client_order_id,
+        )
         for name in _RECORDED:
-            setattr(order, name, getattr(record, name))
-        order.document_number = intern(record.document_number)
+            # What is equal stays the same object, which is memory for each of a million orders.
+            if getattr(order, name) != getattr(record, name):
+                setattr(order, name, getattr(record, name))
         order.priority = record.priority or record.sequence
         return order
 

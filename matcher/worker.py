@@ -209,8 +209,12 @@ class MatcherWorker(Worker):
         if market is None:
             market = engine.market(symbol, self._instrument_number(symbol))
         number = market.instrument_number
+        stamp, time_ms = b"", 0
         for name, fields in entries:
-            sequence, time_ms, payload = int(name[:-2]), int(fields[1]), fields[3]
+            sequence, payload = int(name[:-2]), fields[3]
+            if fields[1] != stamp:  # One number object for all that came in one append.
+                stamp = fields[1]
+                time_ms = int(stamp)
             if sequence != market.sequence + 1:
                 self._land()
                 raise self._owned.leases.gap(
