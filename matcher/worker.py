@@ -88,9 +88,9 @@ class MatcherWorker(Worker):
         started = time.monotonic()
         found = self._inbox.read(self._settings.batch_max)
         self._is_idle = not found
+        self._flight.started = started
         self._match(found)
         if found:
-            self._flight.started = started
             self._paced_until = started + self._settings.pace_ms / 1000
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class MatcherWorker(Worker):
         if not flight.calls:
             return
         replies = raise_errors(self._channel.receive(len(flight.calls)))
-        self._flight = Flight()
+        self._flight = Flight(started=flight.started)
         for call, reply in zip(flight.calls, replies, strict=True):
             call.read(reply)
         self.applied += flight.entries
