@@ -38,31 +38,28 @@ class Inbox:
         self._streams = packed("STREAMS", *bells)
         self._heard = [packed(f"{partition.bell}-0") for partition in self._partitions]
         self._with_news = [p for p in self._partitions if p.news]
-        self._asked = 0
+        self._waits = 0
 
-    def ask(self, block_ms: int, before: list[RedisCommand]) -> None:
-        """Send the commands ``before`` and then ask for bells. Without news that is left over, the
-        answer comes with the next bell or after ``block_ms``, which must not be 0."""
+    def ask(self, block_ms: int, ringing: list[RedisCommand]) -> None:
+        """Wait for a bell up to ``block_ms``, which must not be 0, unless there is news left over;
+        then send the commands that ring bells themselves, and ask for all bells."""
         streams, heard = self._streams, b"".join(self._heard)
         count = 4 + 2 * len(self._heard)
-        commands: list[RedisCommand | PackedCommand] = [*before]
+        commands: list[RedisCommand | PackedCommand] = []
         if not self._with_news:
             # It wakes up at the first of several appends that come together. So it only waits, and
             # the question after it is answered when all of them are done.
             wait = packed("XREAD", "COUNT", 1, "BLOCK", block_ms)
             commands.append(packed_command(count + 2, wait, streams, heard))
-        commands.append(packed_command(count, _QUESTION, streams, heard))
-        self._asked = len(commands) - len(before)
-        self._channel.send(commands)
+        self._waits = len(commands)
+        self._channel.send([*commands, *ringing, packed_command(count, _QUESTION, streams, heard)])
 
     def hear(self) -> list[Any]:
-        """Note which logs have news. Returns the answers to what was sent ``before`` the question.
+        """Note which logs have news. Returns the answers to the commands that rang bells.
 
         When a bell was trimmed before it was heard, the heads tell what it told.
         """
-        answers = self._channel.receive()
-        bells = answers[-1]
-        del answers[-self._asked :]
+        *answers, bells = self._channel.receive()
         for name, rung in bells or ():
             place = self._places[name]
             partition = self._partitions[place]
@@ -76,7 +73,7 @@ class Inbox:
                 partition.bell = number
                 partition.news.update(fields[1].decode().split(" "))
             self._heard[place] = packed(f"{partition.bell}-0")
-        return answers
+        return answers[self._waits :]
 
     def read(self, entries_max: int) -> list[tuple[Partition, Logs]]:
         """The new entries of the logs that have news, at most ``entries_max`` of each.

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 BLOCK_SECONDS_MAX = 0.5
 TICKS_SECONDS = 0.05
 """Least time from one round of ticks to the next, so that a round has many of them."""
+TICKS_WAIT_MS = 5  # For commands that come anyway, so that ticks seldom make a step of their own.
 SEND_AT = 128  # Entries worth a call of their own while more are being matched.
 UNREADABLE = "unreadable"
 _TICK = codec.encode(Tick())
@@ -135,10 +136,11 @@ class MatcherWorker(Worker):
             self._flight.paused_seconds = pause
 
     def _listen(self) -> None:
-        """Append the ticks that are due, look at the answers to the last commits, and wait for a
-        bell."""
+        """Wait for a bell, append the ticks that are due, and hear all bells. The answers to the
+        last commits come before."""
         ticks = self._ticks()
-        self._inbox.ask(self._block_ms(), [tick.command for tick in ticks])
+        block_ms = TICKS_WAIT_MS if ticks else self._block_ms()
+        self._inbox.ask(block_ms, [tick.command for tick in ticks])
         self._land()
         for tick, answer in zip(ticks, raise_errors(self._inbox.hear()), strict=True):
             tick.read(answer)
