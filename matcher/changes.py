@@ -6,8 +6,12 @@ from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry, chain_hash
 from protocol.commits import Commit, DeadLetter
 from protocol.decisions import Decided
+from protocol.enums import OrderState
 from protocol.events import CommandRefused, Trade
 from protocol.records import FillRecord
+
+# A set of states would be asked for the hash of each, which Enum computes in Python.
+_NEW, _PARTIALLY_FILLED = OrderState.NEW, OrderState.PARTIALLY_FILLED
 
 
 class Changes:
@@ -95,7 +99,8 @@ def _take_orders(commit: Commit, market: Market, records: list[bytes]) -> None:
     for order in market.take_changed():
         record = order.encoded(symbol, number)
         records.append(record)
-        orders = commit.open_orders if order.is_open else commit.closed_orders
+        is_open = order.state is _NEW or order.state is _PARTIALLY_FILLED
+        orders = commit.open_orders if is_open else commit.closed_orders
         orders[keys.order_field(number, order.sequence)] = record
 
 

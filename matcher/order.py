@@ -102,11 +102,6 @@ class Order:
         self.updated_ms = time_ms
         self.version += 1
 
-    @property
-    def is_open(self) -> bool:
-        state = self.state
-        return state is OrderState.NEW or state is OrderState.PARTIALLY_FILLED
-
     def record(self, symbol: str, instrument_number: int) -> OrderRecord:
         """The order as it is kept; the first two fields are those of its market."""
         return OrderRecord(symbol, instrument_number, *_recorded(self))
