@@ -7,6 +7,7 @@ holes at its front. The module is pure: it uses no clock and no I/O. Quantities 
 integers (``protocol.units``).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
@@ -169,24 +170,37 @@ class BookSide:
 
 class Book:
     """Both sides of one symbol, and the stop orders that wait. ``orders`` has all of them, by their
-    sequence."""
+    sequence. ``counts`` says how many each broker has, where someone wants to know it
+    (:meth:`count`); then ``match`` must not be used, which does not keep it."""
 
-    __slots__ = ("asks", "bids", "orders", "stops")
+    __slots__ = ("asks", "bids", "counts", "orders", "stops")
 
     def __init__(self) -> None:
         self.bids = BookSide(Side.BID)
         self.asks = BookSide(Side.ASK)
         self.stops = Stops()
         self.orders: dict[int, Order] = {}
+        self.counts: Counter[str] | None = None
+
+    def count(self, is_wanted: bool) -> None:
+        """Begin or cease to count the orders of each broker."""
+        if is_wanted and self.counts is None:
+            self.counts = Counter(order.broker_id for order in self.orders.values())
+        elif not is_wanted:
+            self.counts = None
 
     def add(self, order: Order) -> None:
         """Let an order rest. The caller adds orders in the sequence of their priority."""
         self.orders[order.sequence] = order
+        if self.counts is not None:
+            self.counts[order.broker_id] += 1
         (self.bids if order.side is Side.BID else self.asks).add(order)
 
     def wait(self, order: SpecialOrder) -> None:
         """Let a stop order wait."""
         self.orders[order.sequence] = order
+        if self.counts is not None:
+            self.counts[order.broker_id] += 1
         self.stops.add(order)
 
     def resize(self, order: Order, change: int) -> None:
@@ -195,6 +209,8 @@ class Book:
     def remove(self, order: Order) -> None:
         """Take out an order that rests or waits. Nothing of it is hidden afterwards."""
         del self.orders[order.sequence]
+        if self.counts is not None:
+            self.counts[order.broker_id] -= 1
         if type(order) is SpecialOrder:
             if order.special.is_waiting:
                 self.stops.remove(order)
@@ -204,20 +220,22 @@ class Book:
             return
         (self.bids if order.side is Side.BID else self.asks).remove(order)
 
+    def forget(self, order: Order) -> None:
+        """Take an order out of ``orders`` alone, because it has left its queue."""
+        del self.orders[order.sequence]
+        if self.counts is not None:
+            self.counts[order.broker_id] -= 1
+
     @property
     def is_crossed(self) -> bool:
         """Whether the best bid and the best ask could trade."""
         return self.bids.best is not None and self.asks.crosses(self.bids.best.price)
 
-    def open_orders(self, broker_id: str) -> int:
-        """How many orders of a broker rest or wait."""
-        return sum(order.broker_id == broker_id for order in self.orders.values())
-
     def fill(self, order: Order, quantity: int) -> None:
         """Take ``quantity`` out of a resting order. An order that is filled leaves the book."""
         (self.bids if order.side is Side.BID else self.asks).fill(order, quantity)
         if not order.open_quantity:
-            del self.orders[order.sequence]
+            self.forget(order)
 
     def match(self, taker: Order) -> Iterator[tuple[Order, int]]:
         """Fill ``taker`` against the other side, best price first, then first come.
@@ -264,4 +282,7 @@ class Book:
                 assert turns == sorted(turns), "time priority lost"
                 seen += len(orders)
         assert seen == len(self.orders), "an order is known but does not rest"
+        if self.counts is not None:
+            counted = Counter(order.broker_id for order in self.orders.values())
+            assert +self.counts == counted, "wrong count of a broker's orders"
         assert may_cross or not self.is_crossed, "the book is crossed"

@@ -110,6 +110,7 @@ class Market:
         reference = rules.reference_price
         self.price_band = _band(reference, rules.price_band_basis_points)
         self.halt_band = _band(reference, rules.halt_band_basis_points) or self.price_band
+        self.book.count(any(broker.open_orders_max for broker in record.brokers.values()))
         is_open = record.status is InstrumentStatus.OPEN
         has_rules = rules.tick_size > 1 or rules.lot_size > 1 or self.halt_band is not None
         self.is_plain = is_open and not has_rules and not record.brokers

@@ -30,11 +30,10 @@ def placement_rejection(market: Market, order: Order) -> StateReason:
         or _instrument_reason(market, order.price, stop_price, order.quantity, display)
         or _limits_reason(market, broker, order.price, order.quantity)
     )
-    if not reason and broker.open_orders_max:
-        count = market.book.open_orders(order.broker_id)
-        if count >= broker.open_orders_max:
-            return StateReason.OPEN_ORDERS_LIMIT
-    return reason
+    if reason or not broker.open_orders_max or market.book.counts is None:
+        return reason
+    is_full = market.book.counts[order.broker_id] >= broker.open_orders_max
+    return StateReason.OPEN_ORDERS_LIMIT if is_full else reason
 
 
 def amendment_rejection(market: Market, order: Order, command: AmendOrder) -> StateReason:

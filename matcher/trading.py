@@ -57,7 +57,7 @@ class Trading:
             return
         makers = market.book.asks if order.side is Side.BID else market.book.bids
         special = order.special
-        if special is None and market.halt_band is None:
+        if special is None and market.halt_band is None and market.book.counts is None:
             if makers.crosses(order.price):
                 self.match(market, order, time_ms, events, market.book.match(order))
         else:
@@ -125,7 +125,8 @@ class Trading:
         self, market: Market, order: SpecialOrder, time_ms: int, events: list[Event]
     ) -> None:
         """Make a stop order the market or limit order that it is from now on."""
-        market.book.orders.pop(order.sequence, None)
+        if order.sequence in market.book.orders:  # Not a stop order that never waited.
+            market.book.forget(order)
         market.changed[order.sequence] = order
         if is_disabled(market, order.broker_id):
             cancel(order, StateReason.BROKER_DISABLED, time_ms, events)
@@ -159,7 +160,17 @@ class Trading:
         buyer, seller = taker.broker_id, maker.broker_id
         if taker.side is Side.ASK:
             buyer, seller = seller, buyer
-        self.settle(market, buyer, seller, price, quantity)
+        # As ``settle`` does, without its call: this is the hottest place of the engine.
+        cash = quantity * price
+        balances, holdings = self.balances, market.holdings
+        balances[buyer] = balances.get(buyer, 0) - cash
+        balances[seller] = balances.get(seller, 0) + cash
+        holdings[buyer] = holdings.get(buyer, 0) + quantity
+        holdings[seller] = holdings.get(seller, 0) - quantity
+        self.cash_changed.add(buyer)
+        self.cash_changed.add(seller)
+        market.holdings_changed.add(buyer)
+        market.holdings_changed.add(seller)
         market.trade_number += 1
         market.last_price = price
         events.append(
