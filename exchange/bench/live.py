@@ -109,8 +109,8 @@ def _take_decided(pending: dict[str, int], message: dict[str, Any] | None) -> No
     if message is None:
         raise ExchangeError(f"nothing was decided for {DECISION_SECONDS_MAX:.0f} s")
     if message["type"] == "message":
-        for symbol, (_, last) in codec.decode_decided(message["data"]).applied.items():
-            if pending.get(symbol, last + 1) <= last:
+        for symbol, (_, sequence) in codec.decode_decided(message["data"]).applied.items():
+            if pending.get(symbol, sequence + 1) <= sequence:
                 del pending[symbol]
 
 
