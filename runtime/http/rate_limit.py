@@ -101,10 +101,9 @@ class Bucket:
 
     def _refill(self, now_ms: int) -> None:
         quota, window = self.policy
-        passed_ms = now_ms - self._at_ms
-        if passed_ms > 0:
-            self._units = min(self._units + passed_ms * quota, quota * window * 1000)
-            self._at_ms = now_ms
+        gained = (now_ms - self._at_ms) * quota
+        self._units = min(self._units + gained, quota * window * 1000)
+        self._at_ms = now_ms
 
 
 class RateLimits:

@@ -166,6 +166,8 @@ def test_parquet_has_the_same_values_as_csv(
         assert [
             {key: shown(value) for key, value in row.items()} for row in table.to_pylist()
         ] == expected
+    reasons = pq.read_table(tmp_path / "orders-2026-11-24.parquet", columns=["state_reason"])
+    assert reasons.column(0).to_pylist() == [None, None, "no_liquidity"]
 
 
 def shown(value: object) -> str:

@@ -91,12 +91,12 @@ def test_the_headers_tell_the_policy_and_what_is_left() -> None:
     assert bucket.take(1_500).headers()[2] == (b"retry-after", b"29")
 
 
-def test_a_clock_that_stands_or_goes_back_gives_nothing() -> None:
-    bucket = Bucket(ORDERS, Policy(1, 1), 1_000, 1)
-    assert bucket.take(1_000).is_allowed
-    assert not bucket.take(0).is_allowed
-    assert not bucket.take(1_999).is_allowed
-    assert bucket.take(2_000).is_allowed
+def test_a_limit_that_is_set_again_loses_no_part_of_a_token() -> None:
+    bucket = limits(Policy(1, 1))
+    assert allowed(bucket, 0, 1) == 1
+    bucket.set_policy(ALICE, ORDERS, Policy(1, 1), 500)
+    assert allowed(bucket, 999, 1) == 0
+    assert allowed(bucket, 1_000, 1) == 1
 
 
 CALLS = st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 12)), max_size=60)
