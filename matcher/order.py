@@ -4,7 +4,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from protocol.enums import OrderState, OrderType, Side, StateReason
-from protocol.records import OrderRecord
+from protocol.records import OrderRecord, Special
 
 if TYPE_CHECKING:
     from matcher.book import Level
@@ -36,6 +36,8 @@ class Order:
         "valid_until_ms",
         "version",
     )
+
+    special: Special | None = None  # Of the class, so a plain order has no room for it.
 
     def __init__(
         self,
@@ -107,14 +109,22 @@ class Order:
     @classmethod
     def restored(cls, record: OrderRecord) -> "Order":
         """The order that :meth:`record` described."""
-        order = cls(record.sequence, record.side, record.price, record.quantity)
-        for name in _RECORDED:
+        kind = cls if record.special is None else SpecialOrder
+        order = kind(record.sequence, record.side, record.price, record.quantity)
+        for name in _RECORDED if record.special is not None else _PLAIN:
             setattr(order, name, getattr(record, name))
         order.priority = record.priority or record.sequence
         return order
 
 
+class SpecialOrder(Order):
+    """An order with special instructions."""
+
+    __slots__ = ("special",)
+
+
 # An order has these fields of its record under the same names, so the list stands in the record
 # alone. A getter for all of them is faster than naming each.
 _RECORDED = OrderRecord.__struct_fields__[2:]
+_PLAIN = tuple(name for name in _RECORDED if name != "special")
 _recorded = attrgetter(*_RECORDED)

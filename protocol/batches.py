@@ -29,13 +29,16 @@ class BatchEntry(msgspec.Struct, array_like=True, gc=False):
 class Batch(msgspec.Struct, array_like=True):
     """``orders`` holds encoded :class:`~protocol.records.OrderRecord`, the very bytes that are
     stored under the order; ``balances`` are absolute, in cents, of the brokers whose cash in this
-    partition changed."""
+    partition changed. ``holdings`` are absolute too: by broker and symbol, the shares bought less
+    those sold. ``instruments`` holds encoded :class:`~protocol.records.InstrumentRecord`."""
 
     number: int
     partition: int
     entries: list[BatchEntry]
     orders: list[bytes]
     balances: dict[str, int]
+    holdings: dict[str, dict[str, int]] = {}
+    instruments: list[bytes] = []
 
 
 class CommittedBatch(NamedTuple):

@@ -11,7 +11,7 @@ import msgspec
 from protocol.batches import Batch
 from protocol.commands import Command
 from protocol.decisions import Decided
-from protocol.records import FillRecord, OrderRecord
+from protocol.records import FillRecord, InstrumentRecord, OrderRecord
 from protocol.registry import RegistryEntry
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ _batch = msgspec.msgpack.Decoder(Batch)
 _decided = msgspec.msgpack.Decoder(Decided)
 _order = msgspec.msgpack.Decoder(OrderRecord)
 _fill = msgspec.msgpack.Decoder(FillRecord)
+_instrument = msgspec.msgpack.Decoder(InstrumentRecord)
 _registry: msgspec.msgpack.Decoder[RegistryEntry] = msgspec.msgpack.Decoder(RegistryEntry)
 
 
@@ -56,6 +57,10 @@ def decode_order(payload: bytes) -> OrderRecord:
 
 def decode_fill(payload: bytes) -> FillRecord:
     return _decode(_fill, payload)
+
+
+def decode_instrument(payload: bytes) -> InstrumentRecord:
+    return _decode(_instrument, payload)
 
 
 def decode_registry(payload: bytes) -> RegistryEntry:

@@ -24,6 +24,8 @@ DOCUMENT_NUMBER_LENGTH_MAX = 20
 DOCUMENT_NUMBER_PATTERN = (  # No control characters: it is stored as text.
     f"^[^\\x00-\\x1f\\x7f]{{1,{DOCUMENT_NUMBER_LENGTH_MAX}}}${NO_NEWLINE}"
 )
+MEMO_LENGTH_MAX = 64
+ICEBERG_SLICES_MAX = 100  # An order shows at least this part of its quantity at a time.
 BOOK_DEPTH_MAX = 50
 PRICE_WINDOW_MAX = 1000  # Trades kept per symbol for the moving average.
 BODY_BYTES_MAX = 16 * 1024  # Of a request to the exchange.
@@ -50,3 +52,9 @@ def milliseconds(moment: datetime) -> int:
 def timestamp(time_ms: int) -> datetime:
     """The instant as PostgreSQL stores it; exact, without a float on the way."""
     return _EPOCH + timedelta(milliseconds=time_ms)
+
+
+def document_digits(document_number: str) -> str:
+    """What makes two document numbers the same: their digits, or the text where it has none."""
+    digits = "".join([character for character in document_number if character in "0123456789"])
+    return digits or document_number

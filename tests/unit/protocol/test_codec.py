@@ -1,22 +1,53 @@
 """The wire: golden bytes, which an innocent change of a field must not move."""
 
+import msgspec
 import pytest
 
 from protocol import codec
 from protocol.batches import Batch, BatchEntry, chain_hash
-from protocol.commands import AmendOrder, CancelOrder, Command, PlaceOrder, Tick
+from protocol.commands import (
+    AmendOrder,
+    BustTrade,
+    CancelOrder,
+    Command,
+    MassCancel,
+    PlaceOrder,
+    PlaceSpecialOrder,
+    SetBroker,
+    SetInstrument,
+    SetStatus,
+    Tick,
+    implied_time_in_force,
+    place_order,
+)
 from protocol.decisions import Decided
-from protocol.enums import OrderState, OrderType, Side, StateReason
+from protocol.enums import (
+    InstrumentStatus,
+    OrderState,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+    TimeInForce,
+)
 from protocol.events import (
+    BrokerChanged,
     CommandRefused,
     Event,
+    InstrumentChanged,
+    MassCanceled,
     OrderAccepted,
     OrderAmended,
     OrderCanceled,
     OrderExpired,
+    OrderRejected,
+    OrderTriggered,
+    StatusChanged,
     Trade,
+    TradeBusted,
+    Uncrossed,
 )
-from protocol.records import FillRecord, OrderRecord
+from protocol.records import FillRecord, InstrumentRecord, OrderRecord, Special
 from protocol.registry import (
     BrokerRegistered,
     EndpointAdded,
@@ -41,6 +72,27 @@ GOLDEN_COMMANDS: list[tuple[Command, str]] = [
     (Tick(), "9103"),
     (AmendOrder(1, 2, None, 3), "98040102c003c0a000"),
     (AmendOrder(1, None, 2, None, 4, "b", 7), "980401c002c004a16207"),
+    (
+        PlaceSpecialOrder(
+            *("b", "1", Side.BID, OrderType.STOP_LIMIT, 9, 8, None, "c", TimeInForce.DAY, True),
+            *(SelfTradePrevention.CANCEL_BOTH, "m", 7, 6),
+        ),
+        (
+            "9f05a162a131a3626964aa73746f705f6c696d69740908c0a163a3646179c3ab63616e"
+            "63656c5f626f7468a16d0706"
+        ),
+    ),
+    (MassCancel("m", "b"), "9606a16da162c0a0ab6d6173735f63616e63656c"),
+    (
+        MassCancel("m", "b", Side.ASK, "1", StateReason.CANCEL_TIMER),
+        "9606a16da162a361736ba131ac63616e63656c5f74696d6572",
+    ),
+    (SetInstrument(), "9707010100000000"),
+    (SetInstrument(5, 100, 1000, 2000, 500, 60), "97070564cd03e8cd07d0cd01f43c"),
+    (SetStatus(InstrumentStatus.AUCTION, "x"), "9308a761756374696f6ea178"),
+    (SetBroker("b"), "9709a162c300000000"),
+    (SetBroker("b", False, 1, 2, 3, 4), "9709a162c201020304"),
+    (BustTrade(1, 2, 3, "b", "s", 4, 5, "x"), "990a010203a162a1730405a178"),
 ]
 
 EVENTS: list[tuple[Event, str]] = [
@@ -49,10 +101,18 @@ EVENTS: list[tuple[Event, str]] = [
         Trade(1, 2, 3, Side.BID, 4, 5, "m", "t", 6, 7, 8, 9),
         "9d02010203a36269640405a16da17406070809",
     ),
-    (OrderCanceled(1, 2, StateReason.USER_REQUEST), "94030102ac757365725f72657175657374"),
-    (OrderExpired(1, 2), "93040102"),
+    (OrderCanceled(1, 2, StateReason.USER_REQUEST), "95030102ac757365725f7265717565737400"),
+    (OrderExpired(1, 2), "94040102b376616c69645f756e74696c5f72656163686564"),
     (CommandRefused("x"), "9205a178"),
     (OrderAmended(1, 2, 3, None, True), "9606010203c0c3"),
+    (OrderRejected(1, StateReason.PRICE_BAND), "930701aa70726963655f62616e64"),
+    (OrderTriggered(1, 2), "93080102"),
+    (MassCanceled("m", "b", 3), "9409a16da16203"),
+    (InstrumentChanged(5, 100, 1000, 2000, 500, 60), "970a0564cd03e8cd07d0cd01f43c"),
+    (StatusChanged(InstrumentStatus.HALTED, "x"), "930ba668616c746564a178"),
+    (Uncrossed(1, 2), "930c0102"),
+    (BrokerChanged("b", False, 1, 2, 3, 4), "970da162c201020304"),
+    (TradeBusted(1, 2, 3, "b", "s", 4, 5, "x"), "990e010203a162a1730405a178"),
 ]
 
 RECORD = OrderRecord(
@@ -88,15 +148,79 @@ def test_events_keep_their_bytes(event: Event, golden: str) -> None:
     assert codec.encode(event).hex() == golden
 
 
+def test_events_from_before_the_last_field_are_still_read() -> None:
+    """As they stand in a journal."""
+    entry = BatchEntry("P", 1, 2, 3, b"", [EVENTS[2][0], EVENTS[3][0]])
+    payload = codec.encode(Batch(1, 2, [entry], [], {}))
+    new = bytes.fromhex(EVENTS[2][1] + EVENTS[3][1])
+    old = bytes.fromhex("94030102ac757365725f72657175657374" + "93040102")
+    assert new in payload
+    before = payload.replace(new, old).removeprefix(b"\x97").removesuffix(b"\x80\x90")
+    assert codec.decode_batch(b"\x95" + before).entries == [entry]
+
+
+def test_equal_orders_have_the_same_shortest_command() -> None:
+    plain = PlaceOrder("b", "1", Side.BID, OrderType.LIMIT, 9, 8, None)
+    parts = ("b", "1", Side.BID, OrderType.LIMIT, 9, 8, None)
+    assert place_order(*parts) == plain
+    assert place_order(*parts, time_in_force=TimeInForce.GTC, display_quantity=8) == plain
+    special = place_order(*parts, time_in_force=TimeInForce.DAY)
+    assert isinstance(special, PlaceSpecialOrder)
+    assert special.time_in_force is TimeInForce.DAY
+
+
+@pytest.mark.parametrize(
+    ("order_type", "valid_until_ms", "implied"),
+    [
+        (OrderType.LIMIT, None, TimeInForce.GTC),
+        (OrderType.LIMIT, 7, TimeInForce.GTD),
+        (OrderType.STOP_LIMIT, 7, TimeInForce.GTD),
+        (OrderType.MARKET, None, TimeInForce.IOC),
+        (OrderType.STOP, None, TimeInForce.GTC),
+    ],
+)
+def test_a_time_in_force_that_is_not_stated_is_implied(
+    order_type: OrderType, valid_until_ms: int | None, implied: TimeInForce
+) -> None:
+    assert implied_time_in_force(order_type, valid_until_ms) is implied
+
+
+def test_special_orders_and_instruments_keep_their_bytes() -> None:
+    special = Special(
+        *(TimeInForce.DAY, True, SelfTradePrevention.CANCEL_BOTH, "m", 7, 6, 5, 4, True),
+    )
+    assert codec.encode(special).hex() == "99a3646179c3ab63616e63656c5f626f7468a16d07060504c3"
+    assert Special() == Special(None, False, SelfTradePrevention.NONE, "", None, 0, 0, 0, False)
+    record = msgspec.structs.replace(RECORD, special=special)
+    assert codec.decode_order(codec.encode(record)) == record
+    assert (RECORD.time_in_force, record.time_in_force) == (TimeInForce.GTD, TimeInForce.DAY)
+    assert (RECORD.turn, record.turn) == ((2, 0), (2, 4))
+    assert (RECORD.shown_quantity, record.shown_quantity) == (2, 0)  # The second one waits.
+    special.is_waiting, special.hidden_quantity = False, 1
+    assert record.shown_quantity == 1
+    instrument = InstrumentRecord(
+        *("P", 1, 2, 3, InstrumentStatus.CLOSED, "x", 4, SetInstrument(5)),
+        *({"b": SetBroker("b", False)}, [6], 7, 8),
+    )
+    assert codec.encode(instrument).hex() == (
+        "9ca150010203a6636c6f736564a17804970705010000000081a1629709a162c20000000091060708"
+    )
+    assert codec.decode_instrument(codec.encode(instrument)) == instrument
+    assert codec.decode_instrument(bytes.fromhex("94a15001" + "0203")) == InstrumentRecord(
+        "P", 1, 2, 3
+    )
+
+
 def test_records_keep_their_bytes() -> None:
     tail = (
         "a55045545234010203a162a164a3626964a56c696d69740a05021e"
         "b07061727469616c6c795f66696c6c6564a0090402"
     )
-    golden = f"dc0014{tail}0000a0"
+    golden = f"dc0015{tail}0000a0c0"
     assert codec.encode(RECORD).hex() == golden
+    before_special_orders = f"dc0014{tail}0000a0"
     before_client_order_ids, before_amendments = f"dc0013{tail}0000", f"dc0011{tail}"
-    for known in (golden, before_client_order_ids, before_amendments):
+    for known in (golden, before_special_orders, before_client_order_ids, before_amendments):
         assert codec.decode_order(bytes.fromhex(known)) == RECORD
     fill = FillRecord(1, 2, 3, "b", 4)
     assert codec.encode(fill).hex() == "95010203a16204"
