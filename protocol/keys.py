@@ -32,6 +32,7 @@ key                        type    writer         readers                  trimm
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
 {pNN}:decided              channel matcher        ingress, readapi         nothing is kept
+{pNN}:calendar             hash    calendar       calendar                 never (one per partition)
 {pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
 {pNN}:stored               string  persister      status, trimming         never
 {pNN}:notified             string  notifier       persister, status        never
@@ -151,6 +152,12 @@ def balances(partition: int) -> str:
 def events(partition: int) -> str:
     """Entry id ``<batch number>-0``, fields ``h`` (chain hash, hex) and ``b`` (batch)."""
     return f"{{p{partition:02d}}}:events"
+
+
+def calendar(partition: int) -> str:
+    """``history`` and ``told``: the instant up to which the calendar has told all changes, in ms,
+    and the number of the last instrument that it has told."""
+    return f"{{p{partition:02d}}}:calendar"
 
 
 def dead(partition: int) -> str:
