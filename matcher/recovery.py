@@ -38,6 +38,7 @@ def recover(
         engine.markets[instrument.symbol] = Market(
             instrument.symbol, instrument.number, *Position.parse(text)
         )
+    _restore_last_prices(channel, partition, engine)
     for broker, cash in channel.hash(keys.balances(partition)).items():
         engine.balances[broker.decode()] = int(cash)
     _restore_orders(channel, partition, engine, keep_alive)
@@ -65,6 +66,15 @@ def catch_up_with_heads(channel: Channel, partition: Partition) -> None:
             partition.news.add(symbol)
 
 
+def _restore_last_prices(channel: Channel, partition: int, engine: Engine) -> None:
+    """A commit adds the prices of its trades to the list that the read API shows."""
+    markets = list(engine.markets.values())
+    names = [keys.prices(partition, market.symbol) for market in markets]
+    prices = channel.all_ok([("LINDEX", name, -1) for name in names]) if names else []
+    for market, price in zip(markets, prices, strict=True):
+        market.last_price = int(price or 0)
+
+
 def _restore_orders(
     channel: Channel, partition: int, engine: Engine, keep_alive: Callable[[], None]
 ) -> None:
@@ -80,5 +90,5 @@ def _restore_orders(
             break
     for symbol in list(by_symbol):
         records = by_symbol.pop(symbol)
-        for record in sorted(records.values(), key=lambda r: r.priority or r.sequence):
+        for record in sorted(records.values(), key=lambda r: r.turn):
             engine.restore(record)

@@ -138,6 +138,7 @@ class _Replay:
         for symbol, market in self._engine.markets.items():
             stored = engine.market(symbol, market.instrument_number)
             stored.sequence, stored.trade_number = market.sequence, market.trade_number
+            stored.last_price = market.last_price
         balances, orders = tables.balances, tables.orders
         for row in self._connection.execute(
             select(balances).where(balances.c.partition == self._partition)
@@ -150,6 +151,6 @@ class _Replay:
             )
         )
         records = [order_record(row) for row in rows]
-        for record in sorted(records, key=lambda r: r.priority or r.sequence):
+        for record in sorted(records, key=lambda r: r.turn):
             engine.restore(record)
         return engine.state_hash()

@@ -11,14 +11,14 @@ from protocol import books, codec, keys
 from protocol.batches import GENESIS_HASH, chain_hash
 from protocol.books import Book
 from protocol.commands import AmendOrder, Tick
-from protocol.enums import OrderState
+from protocol.enums import OrderState, Side
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
 from runtime.process.errors import Fenced, HistoryMismatch, ServerRefused
 from runtime.process.settings import load
 from runtime.redis import leases
 from runtime.redis.channel import Channel
-from tests.support.builders import ask, bid, cancel
+from tests.support.builders import ask, bid, cancel, iceberg, stop
 from tests.support.eventually import eventually
 from tests.support.feeding import append, list_symbol
 
@@ -93,6 +93,25 @@ def test_a_matcher_that_was_killed_continues_where_its_last_commit_was(
     step_until(again, lambda: position(channel, petr) == b"7:2")
     assert order(channel, petr, 2).state is OrderState.FILLED
     assert order(channel, petr, 1).open_quantity == 4
+
+
+def test_hidden_quantity_waiting_stops_and_the_last_price_survive_a_kill(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, iceberg(ask(1000, 10), 4), ask(1000, 5), bid(1000, 6))
+    append(channel, petr, stop(Side.BID, 1001, 2), stop(Side.ASK, 900, 2))
+    killed = start()
+    step_until(killed, lambda: position(channel, petr) == b"5:2")
+    expected = killed.partitions[petr.partition].engine.state_hash()
+    append(channel, petr, stop(Side.BID, 1000, 5))  # The last price, 1000, triggers it.
+    again = start()
+    assert again.partitions[petr.partition].engine.state_hash() == expected
+    step_until(again, lambda: position(channel, petr) == b"6:4")
+    assert order(channel, petr, 2).state is OrderState.FILLED
+    special = order(channel, petr, 1).special
+    assert special is not None
+    assert (order(channel, petr, 1).open_quantity, special.hidden_quantity) == (4, 2)
 
 
 def test_the_late_commit_of_a_replaced_matcher_is_fenced_and_harms_nothing(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from matcher.engine import INVALID_ORDER, ORDER_NOT_OPEN, Engine
+from matcher.engine import Engine
+from matcher.refusals import INVALID_ORDER, ORDER_NOT_OPEN
 from protocol.commands import AmendOrder, PlaceOrder, Tick
 from protocol.enums import ExecutionPrice, OrderState, OrderType, Side, StateReason
 from protocol.events import (
@@ -257,6 +258,8 @@ def test_an_engine_restored_from_its_records_has_the_same_state() -> None:
     again = Engine()
     copy = again.market(SYMBOL, 1)
     copy.sequence, copy.trade_number = market.sequence, market.trade_number
+    copy.last_price = market.last_price
+    copy.holdings.update(market.holdings)
     for order in sorted(market.book.orders.values(), key=lambda o: o.priority):
         again.restore(order.record(SYMBOL, 1))
     again.balances.update(pit.engine.balances)
