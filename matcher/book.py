@@ -84,10 +84,11 @@ class BookSide:
         key = order.price * self.sign
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = Level(order.price, key)
+            level = self._levels[key] = Level(key if self.sign > 0 else order.price, key)
             best = self.best
             if best is None or key < best.key:
                 self.best = level
+        order.price = level.price  # One number object per level instead of one per order.
         level.append(order)
         self.changed.add(key)
 
@@ -153,10 +154,9 @@ class BookSide:
         level = self._levels.get(key)
         if level is None:
             return books.level(key * self.sign, 0, 0)
-        if not level.text:
-            level.text = books.level(level.price, level.quantity, level.count)
-        text: str = level.text
-        return text
+        # Not kept: only the best levels become part of a snapshot, and the text of all would cost
+        # more memory than the levels.
+        return books.level(level.price, level.quantity, level.count)
 
     def key_at(self, depth: int) -> int | None:
         """The key of level number ``depth``; ``None`` when there are fewer levels."""

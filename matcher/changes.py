@@ -4,11 +4,14 @@ from matcher.engine import Engine
 from matcher.market import Market
 from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry, chain_hash
-from protocol.commits import Commit, DeadLetter, Position
+from protocol.commits import Commit, DeadLetter
 from protocol.decisions import Decided
-from protocol.enums import OPEN_STATES
+from protocol.enums import OrderState
 from protocol.events import CommandRefused, Trade
 from protocol.records import FillRecord
+
+# A set of states would be asked for the hash of each, which Enum computes in Python.
+_NEW, _PARTIALLY_FILLED = OrderState.NEW, OrderState.PARTIALLY_FILLED
 
 
 class Changes:
@@ -36,11 +39,10 @@ class Changes:
         self._markets[market.symbol] = market
         self._entries.append(entry)
         for event in entry.events:
-            kind = type(event)
-            if kind is Trade:
-                self._add_trade(entry, event)  # type: ignore[arg-type]
-            elif kind is CommandRefused:
-                self._refused.append((entry.symbol, entry.sequence, event.reason))  # type: ignore[union-attr]
+            if type(event) is Trade:
+                self._add_trade(entry, event)
+            elif type(event) is CommandRefused:
+                self._refused.append((entry.symbol, entry.sequence, event.reason))
 
     def add_dead(self, market: Market, entry: BatchEntry, reason: str) -> None:
         """Take in an entry that could not be read."""
@@ -65,44 +67,29 @@ class Changes:
 
         It takes what has changed out of the engine, which begins to gather anew: call it once.
         """
-        records: list[bytes] = []
-        open_orders: dict[str, bytes] = {}
-        closed_orders: dict[str, bytes] = {}
-        for symbol, market in self._markets.items():
-            number = market.instrument_number
-            for order in market.take_changed():
-                record = codec.encode(order.record(symbol, number))
-                records.append(record)
-                field = keys.order_field(number, order.sequence)
-                (open_orders if order.state in OPEN_STATES else closed_orders)[field] = record
-        balances = self._engine.take_balances()
-        batch = Batch(last_number + 1, self._partition, self._entries, records, balances)
-        payload = codec.encode(batch)
-        snapshots, book_changes = self._books()
-        return Commit(
+        commit = Commit(
             partition=self._partition,
-            number=batch.number,
+            number=last_number + 1,
             bell=bell,
-            decided=codec.encode(Decided(bell, self._applied(), self._refused)),
-            hash=chain_hash(last_hash, payload),
-            payload=payload,
             commands=len(self._entries),
-            positions=self._positions(),
-            snapshots=snapshots,
-            book_changes=book_changes,
-            balances=balances,
-            open_orders=open_orders,
-            closed_orders=closed_orders,
+            balances=self._engine.take_balances(),
             fills=self._fills,
             prices=self._prices,
             dead_letters=self._dead,
         )
-
-    def _positions(self) -> dict[str, str]:
-        return {
-            symbol: str(Position(market.sequence, market.trade_number))
-            for symbol, market in self._markets.items()
-        }
+        records: list[bytes] = []
+        for symbol, market in self._markets.items():
+            sequence = market.sequence
+            commit.positions[symbol] = f"{sequence}:{market.trade_number}"
+            _take_orders(commit, market, records)
+            book = market.view.take(sequence)
+            if book is not None:
+                (commit.snapshots if book.is_snapshot else commit.book_changes)[symbol] = book.text
+        batch = Batch(commit.number, self._partition, self._entries, records, commit.balances)
+        commit.payload = codec.encode(batch)
+        commit.hash = chain_hash(last_hash, commit.payload)
+        commit.decided = codec.encode(Decided(bell, self._applied(), self._refused))
+        return commit
 
     def _applied(self) -> dict[str, tuple[int, int]]:
         firsts = {entry.symbol: entry.sequence for entry in reversed(self._entries)}
@@ -110,15 +97,16 @@ class Changes:
             symbol: (firsts[symbol], market.sequence) for symbol, market in self._markets.items()
         }
 
-    def _books(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        """New snapshots and changes of the books that look different to a reader now."""
-        snapshots: dict[str, bytes] = {}
-        changes: dict[str, bytes] = {}
-        for symbol, market in self._markets.items():
-            write = market.view.take(market.sequence)
-            if write is not None:
-                (snapshots if write.is_snapshot else changes)[symbol] = write.text
-        return snapshots, changes
+
+def _take_orders(commit: Commit, market: Market, records: list[bytes]) -> None:
+    """The records of the orders of a market that have changed."""
+    symbol, number = market.symbol, market.instrument_number
+    for order in market.take_changed():
+        record = order.encoded(symbol, number)
+        records.append(record)
+        is_open = order.state is _NEW or order.state is _PARTIALLY_FILLED
+        orders = commit.open_orders if is_open else commit.closed_orders
+        orders[keys.order_field(number, order.sequence)] = record
 
 
 def told(partition: int, number: int, bell: int) -> Commit:

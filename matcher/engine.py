@@ -68,7 +68,8 @@ class Engine(Trading):
         """Apply the entry ``sequence`` of the market's log, stamped ``time_ms``."""
         market.sequence = sequence
         events: list[Event] = []
-        self._expire(market, time_ms, events)
+        if market.expiries.is_due(time_ms):
+            self._expire(market, time_ms, events)
         if market.instrument is not None and 0 < market.auction_ends_ms <= time_ms:
             status = InstrumentStatus.OPEN
             change_status(self, market, time_ms, status, AUCTION_OVER, events)
@@ -115,6 +116,7 @@ class Engine(Trading):
         """Let an open order rest again; call in the order of priority."""
         market = self.market(record.symbol, record.instrument_number)
         order = Order.restored(record)
+        order.valid_until_ms = self.known_time(order.valid_until_ms)
         order.broker_id = self.known_broker(order.broker_id)
         if type(order) is SpecialOrder and order.special.is_waiting:
             market.wait(order)
@@ -123,6 +125,8 @@ class Engine(Trading):
 
     def take_balances(self) -> dict[str, int]:
         """The cash of the brokers for whom it has changed since the last call, in cents."""
+        if not self.cash_changed:
+            return {}
         balances = {broker: self.balances[broker] for broker in sorted(self.cash_changed)}
         self.cash_changed.clear()
         return balances
@@ -149,7 +153,7 @@ class Engine(Trading):
             self._brokers.setdefault(command.broker_id, command.broker_id),
             command.document_number,
             time_ms,
-            command.valid_until_ms,
+            self.known_time(command.valid_until_ms),
             command.client_order_id,
         )
         market.changed[sequence] = order

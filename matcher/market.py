@@ -74,7 +74,8 @@ class Market:
     def take_changed(self) -> list[Order]:
         """The orders that have changed since the last call."""
         changed = list(self.changed.values())
-        self.changed.clear()
+        if changed:
+            self.changed.clear()
         return changed
 
     def take_holdings(self) -> dict[str, int]:

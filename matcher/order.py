@@ -2,8 +2,10 @@
 
 from copy import copy
 from operator import attrgetter
+from sys import intern
 from typing import TYPE_CHECKING
 
+from protocol import codec
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import OrderRecord, Special
 
@@ -62,7 +64,7 @@ class Order:
         self.open_quantity = quantity
         self.order_type = order_type
         self.broker_id = broker_id
-        self.document_number = document_number
+        self.document_number = intern(document_number)  # A client has many orders.
         self.created_ms = created_ms
         self.valid_until_ms = valid_until_ms
         self.client_order_id = client_order_id
@@ -122,14 +124,31 @@ class Order:
         """The order as it is kept; the first two fields are those of its market."""
         return OrderRecord(symbol, instrument_number, *_recorded(self))
 
+    def encoded(self, symbol: str, instrument_number: int) -> bytes:
+        """The encoded record, without making the record."""
+        return codec.encode((symbol, instrument_number, *_recorded(self)))
+
     @staticmethod
     def restored(record: OrderRecord) -> "Order":
         """The order that :meth:`record` described."""
         special = record.special
         kind = Order if special is None else SpecialOrder
-        order = kind(record.sequence, record.side, record.price, record.quantity)
+        order = kind(
+            record.sequence,
+            record.side,
+            record.price,
+            record.quantity,
+            record.order_type,
+            record.broker_id,
+            record.document_number,
+            record.created_ms,
+            record.valid_until_ms,
+            record.client_order_id,
+        )
         for name in _PLAIN:
-            setattr(order, name, getattr(record, name))
+            # What is equal stays the same object, which is memory for each of a million orders.
+            if getattr(order, name) != getattr(record, name):
+                setattr(order, name, getattr(record, name))
         order.priority = record.priority or record.sequence
         if special is not None and isinstance(order, SpecialOrder):
             order.special = copy(special)
@@ -176,6 +195,9 @@ class SpecialOrder(Order):
         record.open_quantity = self.total_quantity
         record.special = copy(self.special)
         return record
+
+    def encoded(self, symbol: str, instrument_number: int) -> bytes:
+        return codec.encode(self.record(symbol, instrument_number))
 
 
 # An order has these fields of its record under the same names, so the list stands in the record

@@ -20,11 +20,6 @@ class Partition:
     agenda: Agenda = field(default_factory=Agenda)
     news: set[str] = field(default_factory=set)
 
-    @property
-    def applied_bell(self) -> int:
-        """The bell up to which everything is applied."""
-        return self.told_bell if self.news else self.bell
-
     def position(self, symbol: str) -> int:
         market = self.engine.markets.get(symbol)
         return market.sequence if market is not None else 0

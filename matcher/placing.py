@@ -45,7 +45,7 @@ def _order(trading: Trading, sequence: int, time_ms: int, command: PlaceOrder) -
     fields = (
         *(sequence, command.side, command.price, command.quantity, command.order_type),
         *(trading.known_broker(command.broker_id), command.document_number, time_ms),
-        *(command.valid_until_ms, command.client_order_id),
+        *(trading.known_time(command.valid_until_ms), command.client_order_id),
     )
     if not isinstance(command, PlaceSpecialOrder):
         return Order(*fields)

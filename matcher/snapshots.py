@@ -46,11 +46,15 @@ class SideView:
         """The known levels that have changed, ``None`` when only a snapshot can tell them."""
         side, horizon = self._side, self._horizon
         if horizon is None:
-            return "".join([side.level_text(key) for key in side.changed])
-        levels = [side.level_text(key) for key in side.changed if key <= horizon]
-        # One that went and came back since the snapshot counts too. That is simple and safe.
-        self._spare -= sum(level.endswith(",0,0;") for level in levels)
-        return "".join(levels) if self._spare >= 0 else None
+            return "".join(map(side.level_text, side.changed))
+        text = ""
+        for key in side.changed:
+            if key <= horizon:
+                level = side.level_text(key)
+                text += level
+                # One that went and came back since the snapshot counts too. That is safe.
+                self._spare -= level.endswith(",0,0;")
+        return text if self._spare >= 0 else None
 
 
 class BookView:
@@ -72,12 +76,14 @@ class BookView:
 
     def take(self, sequence: int) -> BookWrite | None:
         """What to write after the entry ``sequence``; ``None`` when readers see no difference."""
-        count = len(self._book.bids.changed) + len(self._book.asks.changed)
+        bids_changed, asks_changed = self._book.bids.changed, self._book.asks.changed
+        count = len(bids_changed) + len(asks_changed)
         if not count:
             return None
         if not self._changes_left or self._room < count * _LEVEL_LENGTH_MIN:
             return self._snapshot(sequence)
-        bids, asks = self._bids.change(), self._asks.change()
+        bids = self._bids.change() if bids_changed else ""
+        asks = self._asks.change() if asks_changed else ""
         if bids is None or asks is None:
             return self._snapshot(sequence)
         if not (bids or asks):
@@ -88,7 +94,8 @@ class BookView:
         if self._room < 0:
             return self._snapshot(sequence)
         self._changes_left -= 1
-        self.forget_changes()
+        bids_changed.clear()
+        asks_changed.clear()
         return BookWrite(change, is_snapshot=False)
 
     def _snapshot(self, sequence: int) -> BookWrite:

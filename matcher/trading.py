@@ -29,11 +29,12 @@ class Trading:
     that the current batch has touched.
     """
 
-    __slots__ = ("_brokers", "_rule", "balances", "cash_changed", "markets")
+    __slots__ = ("_brokers", "_rule", "_valid_until_ms", "balances", "cash_changed", "markets")
 
     def __init__(self, rule: ExecutionPrice) -> None:
         self._rule = rule
         self._brokers: dict[str, str] = {}
+        self._valid_until_ms: int | None = None
         self.markets: dict[str, Market] = {}
         self.balances: dict[str, int] = {}
         self.cash_changed: set[str] = set()
@@ -41,6 +42,12 @@ class Trading:
     def known_broker(self, broker_id: str) -> str:
         """One string object per broker instead of one per order."""
         return self._brokers.setdefault(broker_id, broker_id)
+
+    def known_time(self, valid_until_ms: int | None) -> int | None:
+        """One number object for orders in a row that end at the same time, as the day does."""
+        if valid_until_ms != self._valid_until_ms:
+            self._valid_until_ms = valid_until_ms
+        return self._valid_until_ms
 
     def enter(self, market: Market, order: Order, time_ms: int, events: list[Event]) -> None:
         """Match an order that is new, amended or triggered. What is left rests or is canceled.

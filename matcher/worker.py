@@ -1,51 +1,73 @@
 """The matcher process: logs in, one atomic commit per partition and batch out."""
 
 import logging
-import secrets
 import time
-from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, field
+from itertools import count
 
 from matcher import metrics
 from matcher.changes import Changes, told
+from matcher.inbox import Inbox, Logs
 from matcher.partition import Partition
-from matcher.recovery import catch_up_with_heads, recover
+from matcher.recovery import recover
 from matcher.settings import MatcherSettings
-from protocol import codec, keys
+from protocol import codec
 from protocol.batches import BatchEntry
 from protocol.commands import Tick
 from protocol.commits import Commit
 from protocol.registry import Directory
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
-from runtime.redis.channel import Channel, FunctionCall, RedisCommand, raise_errors
-from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
+from runtime.redis.channel import Channel, FunctionCall, raise_errors
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append
 from runtime.redis.functions.commit import commit
-from runtime.redis.functions.current import current
-from runtime.redis.order_log import Bell, LogEntry, bells, log_entries
+from runtime.redis.order_log import RawEntry
 from runtime.redis.registry import refresh
 
 log = logging.getLogger(__name__)
 
-BELLS_MAX = 1000
 BLOCK_SECONDS_MAX = 0.5
-SEND_AT = 128  # Entries worth a write of their own while more are being matched.
+TICKS_SECONDS = 0.05
+"""Least time from one round of ticks to the next, so that a round has many of them."""
+TICKS_WAIT_MS = 5  # For commands that come anyway, so that ticks seldom make a step of their own.
+SEND_AT = 128  # Entries worth a call of their own while more are being matched.
 UNREADABLE = "unreadable"
 _TICK = codec.encode(Tick())
 
-SymbolEntries = list[tuple[str, list[LogEntry]]]
-"""New entries of the logs of one partition, by symbol."""
+
+@dataclass(slots=True)
+class Flight:
+    """Commits that were sent and whose answers nobody has looked at yet, and what they bring."""
+
+    calls: list[FunctionCall[None]] = field(default_factory=list)
+    entries: int = 0
+    trades: int = 0
+    started: float = 0.0
+    paused_seconds: float = 0.0
 
 
 class MatcherWorker(Worker):
-    """See ``runtime.process.worker`` for the life of a worker."""
+    """See ``runtime.process.worker`` for the life of a worker.
+
+    A step sends its commits and does not wait for their answers. The next step looks at them before
+    it applies anything.
+    """
 
     def __init__(self, settings: MatcherSettings) -> None:
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"matcher-{settings.instance}")
         self._directory = Directory()
         self._owned: Ownership[Partition]
+        self._inbox: Inbox
+        self._flight = Flight()
+        self.applied = 0
+        """Log entries that this worker has applied and committed."""
+        self._counted = self._trades = 0
+        self._durations: list[float] = []
+        self._commit_ids = count(1)
+        self._is_idle = False
         self._paced_until = 0.0
+        self._ticks_at = 0.0
 
     @property
     def partitions(self) -> dict[int, Partition]:
@@ -54,22 +76,26 @@ class MatcherWorker(Worker):
 
     def open(self) -> None:
         self._owned = Ownership(self._channel, self._settings, "matcher", self._recover)
-        self._owned.tend()
+        self._tend()
 
     def step(self) -> None:
         """Match what has come in; waits for news up to ``BLOCK_SECONDS_MAX``."""
-        self._owned.tend()
-        metrics.PARTITIONS.set(len(self.partitions))
+        self._tend()
+        if not self.partitions:
+            time.sleep(self._owned.leases.seconds_to_tend)
+            return
+        self._pause()
         self._listen()
         started = time.monotonic()
-        batches = self._read()
-        self._match(batches)
-        if batches:
-            metrics.BATCH_SECONDS.observe(time.monotonic() - started)
+        found = self._inbox.read(self._settings.batch_max)
+        self._is_idle = not found
+        self._flight.started = started
+        self._match(found)
+        if found:
             self._paced_until = started + self._settings.pace_ms / 1000
-        self._send_ticks()
 
     def close(self) -> None:
+        self._land()
         self._owned.leases.leave()
         self.abandon()
 
@@ -85,123 +111,114 @@ class MatcherWorker(Worker):
         self._owned.leases.keep()
         self.beat()
 
-    def _listen(self) -> None:
-        """Wait for a bell, unless news is left over, and note which symbols it names."""
+    def _tend(self) -> None:
+        if self._owned.leases.due:
+            self._land()
+            self._owned.tend()
+            self._inbox = Inbox(self._channel, self.partitions.values())
+            self._count()
+
+    def _count(self) -> None:
+        """Bring the metrics up to date; once in a while, because it costs as much as an order."""
+        metrics.PARTITIONS.set(len(self.partitions))
+        metrics.COMMANDS.inc(self.applied - self._counted)
+        metrics.TRADES.inc(self._trades)
+        for seconds in self._durations:
+            metrics.BATCH_SECONDS.observe(seconds)
+        self._counted, self._trades = self.applied, 0
+        self._durations.clear()
+
+    def _pause(self) -> None:
+        """Let commands gather when the last step was a moment ago."""
         pause = self._paced_until - time.monotonic()
         if pause > 0:
             time.sleep(pause)
-        owned = list(self.partitions.values())
-        if not owned:
-            time.sleep(self._owned.leases.seconds_to_tend)
-            return
-        command: list[Any] = ["XREAD", "COUNT", BELLS_MAX]
-        if not any(p.news for p in owned):
-            command += ("BLOCK", self._block_ms(owned))
-        command.append("STREAMS")
-        command += [keys.bell(p.number) for p in owned]
-        command += [f"{p.bell}-0" for p in owned]
-        heard = dict(self._channel.execute(*command) or ())
-        for partition in owned:
-            raw = heard.get(keys.bell(partition.number).encode())
-            if raw:
-                self._hear(partition, bells(raw))
+            self._flight.paused_seconds = pause
 
-    def _block_ms(self, owned: list[Partition]) -> int:
+    def _listen(self) -> None:
+        """Wait for a bell, append the ticks that are due, and hear all bells. The answers to the
+        last commits come before."""
+        ticks = self._ticks()
+        block_ms = TICKS_WAIT_MS if ticks else self._block_ms()
+        self._inbox.ask(block_ms, [tick.command for tick in ticks])
+        self._land()
+        for tick, answer in zip(ticks, raise_errors(self._inbox.hear()), strict=True):
+            tick.read(answer)
+
+    def _land(self) -> None:
+        """Look at the answers to the commits in flight. Any but OK ends this worker, whose memory
+        is then ahead of what is stored."""
+        flight = self._flight
+        if not flight.calls:
+            return
+        replies = raise_errors(self._channel.receive(len(flight.calls)))
+        self._flight = Flight(started=flight.started)
+        for call, reply in zip(flight.calls, replies, strict=True):
+            call.read(reply)
+        self.applied += flight.entries
+        self._trades += flight.trades
+        self._durations.append(time.monotonic() - flight.started - flight.paused_seconds)
+
+    def _block_ms(self) -> int:
         """Until a lease or a tick is due; never 0, which would mean for ever."""
         leases = self._owned.leases
-        milliseconds = 1000 * min(BLOCK_SECONDS_MAX, leases.seconds_to_tend)
-        ticks = [at for p in owned if (at := p.agenda.next_ms()) is not None]
+        seconds = min(BLOCK_SECONDS_MAX, leases.seconds_to_tend)
+        if not self._is_idle:
+            # What is planned is looked at once it may matter.
+            return max(1, int(1000 * min(seconds, TICKS_SECONDS)))
+        planned = [p.agenda.next_ms() for p in self.partitions.values()]
+        ticks = [at for at in planned if at is not None]
         if ticks:
-            milliseconds = min(milliseconds, min(ticks) - leases.clock_ms)
-        return max(1, int(milliseconds))
+            due = (min(ticks) - leases.clock_ms) / 1000
+            seconds = min(seconds, max(due, self._ticks_at - time.monotonic()))
+        return max(1, int(1000 * seconds))
 
-    def _hear(self, partition: Partition, heard: Iterable[Bell]) -> None:
-        for bell in heard:
-            if bell.number != partition.bell + 1:
-                # Bells were trimmed before this worker heard them; the heads know all of it.
-                catch_up_with_heads(self._channel, partition)
-                return
-            partition.bell = bell.number
-            partition.news.update(bell.symbols)
-
-    def _read(self) -> dict[int, SymbolEntries]:
-        """New log entries by partition. Raises
-        :class:`~runtime.process.errors.HistoryChanged` when they may be another history's."""
-        batch_max = self._settings.batch_max
-        asked = [(p, list(p.news)) for p in self.partitions.values() if p.news]
-        if not asked:
-            return {}
-        commands: list[RedisCommand] = [
-            (
-                *("XREAD", "COUNT", batch_max, "STREAMS"),
-                *[keys.orders(partition.number, symbol) for symbol in symbols],
-                *[f"{partition.position(symbol)}-0" for symbol in symbols],
-            )
-            for partition, symbols in asked
-        ]
-        check = current(self._owned.history_id, [partition.number for partition, _ in asked])
-        *replies, still_current = self._channel.all_ok([*commands, check.command])
-        check.read(still_current)
-        batches: dict[int, SymbolEntries] = {}
-        for (partition, symbols), reply in zip(asked, replies, strict=True):
-            streams = dict(reply or ())
-            batch: SymbolEntries = []
-            for symbol in symbols:
-                raw = streams.get(keys.orders(partition.number, symbol).encode(), ())
-                if len(raw) < batch_max:
-                    partition.news.discard(symbol)
-                if raw:
-                    batch.append((symbol, log_entries(raw)))
-            if batch:
-                batches[partition.number] = batch
-        return batches
-
-    def _match(self, batches: dict[int, SymbolEntries]) -> None:
-        """Apply partition by partition and commit; Redis commits some while the next are matched.
-
-        Any answer but OK ends this worker, whose memory is then ahead of what is stored.
-        """
-        calls: list[FunctionCall[None]] = []
+    def _match(self, found: list[tuple[Partition, Logs]]) -> None:
+        """Apply and commit; Redis commits some partitions while the next are matched."""
         unsent: list[Commit] = []
-        entries = trades = unsent_entries = 0
-        for number, batch in batches.items():
-            partition = self.partitions[number]
-            changes = Changes(number, partition.engine)
-            for symbol, symbol_entries in batch:
-                self._apply_symbol(partition, changes, symbol, symbol_entries)
+        unsent_entries = 0
+        for partition, logs in found:
+            changes = Changes(partition.number, partition.engine)
+            for symbol, entries in logs:
+                self._apply_log(partition, changes, symbol, entries)
             unsent.append(self._take(partition, changes))
-            entries += len(changes)
-            trades += changes.trades
             unsent_entries += len(changes)
+            self._flight.entries += len(changes)
+            self._flight.trades += changes.trades
             if unsent_entries >= SEND_AT:
-                calls.append(self._send(unsent))
+                self._send(unsent)
                 unsent, unsent_entries = [], 0
-        unsent += self._unheard(batches)
+        unsent += self._untold()
         if unsent:
-            calls.append(self._send(unsent))
-        for call, reply in zip(calls, raise_errors(self._channel.receive()), strict=True):
-            call.read(reply)
-        metrics.COMMANDS.inc(entries)
-        metrics.TRADES.inc(trades)
+            self._send(unsent)
 
-    def _unheard(self, batches: dict[int, SymbolEntries]) -> list[Commit]:
-        """Partitions where a bell rang for what was applied before."""
+    def _untold(self) -> list[Commit]:
+        """Partitions where everything up to a later bell than the one that was told is applied."""
         found = []
-        for number, partition in self.partitions.items():
-            bell = partition.applied_bell
-            if number not in batches and bell != partition.told_bell:
+        for partition in self.partitions.values():
+            bell = partition.bell
+            if bell != partition.told_bell and not partition.news:
                 partition.told_bell = bell
-                found.append(told(number, partition.batch_number, bell))
+                found.append(told(partition.number, partition.batch_number, bell))
         return found
 
-    def _apply_symbol(
-        self, partition: Partition, changes: Changes, symbol: str, entries: list[LogEntry]
+    def _apply_log(
+        self, partition: Partition, changes: Changes, symbol: str, entries: list[RawEntry]
     ) -> None:
+        """Apply new entries of one log."""
         engine = partition.engine
-        market = engine.market(symbol, self._instrument_number(symbol))
+        market = engine.markets.get(symbol)
+        if market is None:
+            market = engine.market(symbol, self._instrument_number(symbol))
         number = market.instrument_number
-        for sequence, time_ms, payload in entries:
+        stamp, time_ms = b"", 0
+        for name, fields in entries:
+            sequence, payload = int(name[:-2]), fields[3]
+            if fields[1] != stamp:  # One number object for all that came in one append.
+                stamp = fields[1]
+                time_ms = int(stamp)
             if sequence != market.sequence + 1:
+                self._land()
                 raise self._owned.leases.gap(
                     partition.number,
                     f"the log of {symbol} (partition {partition.number}) jumps from"
@@ -225,22 +242,30 @@ class MatcherWorker(Worker):
 
     def _instrument_number(self, symbol: str) -> int:
         if symbol not in self._directory.instruments:
+            self._land()
             refresh(self._directory, self._channel)
         return self._directory.instruments[symbol].number
 
     def _take(self, partition: Partition, changes: Changes) -> Commit:
-        bell = partition.told_bell = partition.applied_bell
-        taken = changes.take(partition.batch_number, partition.batch_hash, bell)
+        if not partition.news:
+            partition.told_bell = partition.bell
+        taken = changes.take(partition.batch_number, partition.batch_hash, partition.told_bell)
         partition.batch_number, partition.batch_hash = taken.number, taken.hash
         return taken
 
-    def _send(self, commits: list[Commit]) -> FunctionCall[None]:
+    def _send(self, commits: list[Commit]) -> None:
         owned = self._owned
-        call = commit(owned.history_id, owned.leases.token, secrets.token_hex(8), commits)
+        token = owned.leases.token  # No other worker has it, so the ids below are new ones.
+        call = commit(owned.history_id, token, f"{token}/{next(self._commit_ids)}", commits)
         self._channel.send([call.command])
-        return call
+        self._flight.calls.append(call)
 
-    def _send_ticks(self) -> None:
+    def _ticks(self) -> list[FunctionCall[list[LogPlace | None]]]:
+        """Calls that append the ticks that are due, all of them in one pipeline with the news."""
+        now = time.monotonic()
+        if now < self._ticks_at:
+            return []
+        self._ticks_at = now + TICKS_SECONDS
         now_ms = self._owned.leases.clock_ms
         calls = []
         for partition in self.partitions.values():
@@ -248,4 +273,4 @@ class MatcherWorker(Worker):
             if due:
                 ticks = [AppendRequest(symbol, _TICK, Urgency.TICK) for symbol in due]
                 calls.append(append(self._owned.history_id, partition.number, ticks, Limits()))
-        self._channel.call_all(calls)
+        return calls

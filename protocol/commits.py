@@ -1,7 +1,8 @@
 """What one commit of one partition writes, before it is spelled as a call to Redis."""
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 
 class Position(NamedTuple):
@@ -28,8 +29,7 @@ class DeadLetter(NamedTuple):
     entry: bytes
 
 
-@dataclass(slots=True)
-class Commit:
+class Commit(msgspec.Struct, gc=False):
     """The results of one batch. Orders, fills and prices are absolute or appended, never
     differences, except that ``open_orders`` and ``closed_orders`` name only orders that changed.
 
@@ -45,16 +45,16 @@ class Commit:
     partition: int
     number: int
     bell: int
-    decided: bytes
+    decided: bytes = b""
     hash: str = ""
     payload: bytes = b""
     commands: int = 0
-    positions: dict[str, str] = field(default_factory=dict)
-    snapshots: dict[str, bytes] = field(default_factory=dict)
-    book_changes: dict[str, bytes] = field(default_factory=dict)
-    balances: dict[str, int] = field(default_factory=dict)
-    open_orders: dict[str, bytes] = field(default_factory=dict)
-    closed_orders: dict[str, bytes] = field(default_factory=dict)
-    fills: dict[str, list[bytes]] = field(default_factory=dict)
-    prices: dict[str, list[int]] = field(default_factory=dict)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
+    positions: dict[str, str] = {}
+    snapshots: dict[str, bytes] = {}
+    book_changes: dict[str, bytes] = {}
+    balances: dict[str, int] = {}
+    open_orders: dict[str, bytes] = {}
+    closed_orders: dict[str, bytes] = {}
+    fills: dict[str, list[bytes]] = {}
+    prices: dict[str, list[int]] = {}
+    dead_letters: list[DeadLetter] = []

@@ -43,11 +43,15 @@ key                        type    writer         readers                  trimm
 ========================== ======= ============== ======================== =======================
 """
 
+from protocol.partitions import PARTITIONS_MAX
+
 GENESIS = "{exchange}:genesis"
 RESTORING = "{exchange}:restoring"
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"
+
+_TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
 
 
 def workers(kind: str) -> str:
@@ -58,7 +62,7 @@ def workers(kind: str) -> str:
 def heads(partition: int) -> str:
     """Symbol → last sequence appended; ``@time`` last stamp in ms; ``@bell`` last bell number;
     ``@count`` commands appended so far; :func:`broker_mark` → the bell of the broker's last one."""
-    return f"{{p{partition:02d}}}:heads"
+    return f"{_TAGS[partition]}heads"
 
 
 def broker_mark(broker_id: str) -> str:
@@ -68,22 +72,22 @@ def broker_mark(broker_id: str) -> str:
 
 def bell(partition: int) -> str:
     """One entry per append: the symbols that have news. Dense ids, so a lost one is noticed."""
-    return f"{{p{partition:02d}}}:bell"
+    return f"{_TAGS[partition]}bell"
 
 
 def orders(partition: int, symbol: str) -> str:
     """The log of one symbol; entry id ``<sequence>-0``, fields ``t`` (ms) and ``c`` (command)."""
-    return f"{{p{partition:02d}}}:orders:{symbol}"
+    return f"{_TAGS[partition]}orders:{symbol}"
 
 
 def clients(partition: int) -> str:
     """``N:broker:client_order_id`` → ``sequence:time:digest``; ``@since`` when it was begun."""
-    return f"{{p{partition:02d}}}:clients"
+    return f"{_TAGS[partition]}clients"
 
 
 def clients_before(partition: int) -> str:
     """The hash that :func:`clients` took the place of."""
-    return f"{{p{partition:02d}}}:clients:before"
+    return f"{_TAGS[partition]}clients:before"
 
 
 def client_field(instrument_number: int, broker_id: str, client_order_id: str) -> str:
@@ -92,24 +96,24 @@ def client_field(instrument_number: int, broker_id: str, client_order_id: str) -
 
 def lease(partition: int, kind: str) -> str:
     """Token of the worker of this kind that owns the partition."""
-    return f"{{p{partition:02d}}}:lease:{kind}"
+    return f"{_TAGS[partition]}lease:{kind}"
 
 
 def batch(partition: int) -> str:
     """``history`` that the partition is in; ``number``, ``hash`` and ``commit`` of the last
     committed batch; ``applied`` counts the commands of all batches; ``bell`` is the number of the
     bell up to which everything is applied."""
-    return f"{{p{partition:02d}}}:batch"
+    return f"{_TAGS[partition]}batch"
 
 
 def positions(partition: int) -> str:
     """Symbol → ``sequence:trades`` as of the last commit."""
-    return f"{{p{partition:02d}}}:positions"
+    return f"{_TAGS[partition]}positions"
 
 
 def open_orders(partition: int) -> str:
     """``N:S`` → order record."""
-    return f"{{p{partition:02d}}}:open"
+    return f"{_TAGS[partition]}open"
 
 
 def order_field(instrument_number: int, sequence: int) -> str:
@@ -117,41 +121,41 @@ def order_field(instrument_number: int, sequence: int) -> str:
 
 
 def closed_order(partition: int, field: str) -> str:
-    return f"{{p{partition:02d}}}:closed:{field}"
+    return f"{_TAGS[partition]}closed:{field}"
 
 
 def fills(partition: int, field: str) -> str:
-    return f"{{p{partition:02d}}}:fills:{field}"
+    return f"{_TAGS[partition]}fills:{field}"
 
 
 def books(partition: int) -> str:
     """Symbol → book snapshot, where a version before :func:`book` has left one."""
-    return f"{{p{partition:02d}}}:books"
+    return f"{_TAGS[partition]}books"
 
 
 def book(partition: int, symbol: str) -> str:
     """A book snapshot and the changes since (``protocol.books``)."""
-    return f"{{p{partition:02d}}}:book:{symbol}"
+    return f"{_TAGS[partition]}book:{symbol}"
 
 
 def decided(partition: int) -> str:
     """The channel on which each commit tells what it has decided (``protocol.decisions``)."""
-    return f"{{p{partition:02d}}}:decided"
+    return f"{_TAGS[partition]}decided"
 
 
 def prices(partition: int, symbol: str) -> str:
     """Prices of the last 1000 trades, oldest first."""
-    return f"{{p{partition:02d}}}:prices:{symbol}"
+    return f"{_TAGS[partition]}prices:{symbol}"
 
 
 def balances(partition: int) -> str:
     """Broker id → cash in cents, absolute, as text."""
-    return f"{{p{partition:02d}}}:balances"
+    return f"{_TAGS[partition]}balances"
 
 
 def events(partition: int) -> str:
     """Entry id ``<batch number>-0``, fields ``h`` (chain hash, hex) and ``b`` (batch)."""
-    return f"{{p{partition:02d}}}:events"
+    return f"{_TAGS[partition]}events"
 
 
 def calendar(partition: int) -> str:
@@ -162,17 +166,17 @@ def calendar(partition: int) -> str:
 
 def dead(partition: int) -> str:
     """Entries no one could read: ``symbol``, ``sequence``, ``reason``, ``entry``."""
-    return f"{{p{partition:02d}}}:dead"
+    return f"{_TAGS[partition]}dead"
 
 
 def stored(partition: int) -> str:
     """Number of the last batch that PostgreSQL has."""
-    return f"{{p{partition:02d}}}:stored"
+    return f"{_TAGS[partition]}stored"
 
 
 def notified(partition: int) -> str:
     """Number of the last batch that was fanned out to the webhook queues."""
-    return f"{{p{partition:02d}}}:notified"
+    return f"{_TAGS[partition]}notified"
 
 
 def hook_queue(endpoint_id: str) -> str:

@@ -25,18 +25,6 @@ def log_entries(raw: Sequence[RawEntry]) -> list[LogEntry]:
     return [new(LogEntry, (int(name[:-2]), int(fields[1]), fields[3])) for name, fields in raw]
 
 
-class Bell(NamedTuple):
-    """One append to a partition, and the symbols whose logs have grown by it."""
-
-    number: int
-    symbols: list[str]
-
-
-def bells(raw: Sequence[RawEntry]) -> list[Bell]:
-    """Entries of a partition's bell."""
-    return [Bell(int(name[:-2]), fields[1].decode().split(" ")) for name, fields in raw]
-
-
 class Heads(NamedTuple):
     """Where the logs of a partition end: the time of the last append in ms, the number of the last
     bell, how many commands were appended in all, and the last sequence of each symbol. The marks of

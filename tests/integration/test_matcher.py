@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from matcher.settings import MatcherSettings
-from matcher.worker import MatcherWorker
+from matcher.worker import SEND_AT, MatcherWorker
 from protocol import books, codec, keys
 from protocol.batches import GENESIS_HASH, chain_hash
 from protocol.books import Book
@@ -150,6 +150,19 @@ def test_a_poison_entry_is_dead_lettered_and_the_next_goes_on(
     letters = channel.execute("XRANGE", keys.dead(petr.partition), "-", "+")
     assert [fields[3] for _, fields in letters] == [b"2", b"3"]
     assert letters[0][1][7] == b"\xc1poison"
+
+
+def test_a_symbol_that_is_new_to_the_matcher_is_looked_up_while_commits_are_on_their_way(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    vale = list_symbol(channel, "VALE3")
+    assert petr.partition < vale.partition, "so that the one that is known comes first"
+    append(channel, petr, *[ask(1000, 1)] * 2 * SEND_AT)
+    append(channel, vale, ask(1000, 1))
+    step_until(worker, partial(stands_at, channel, vale, b"1:0"))
+    step_until(worker, partial(stands_at, channel, petr, b"%d:0" % (2 * SEND_AT)))
 
 
 def test_a_gap_in_the_log_stops_the_matcher(channel: Channel, start: Start) -> None:

@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -109,7 +108,8 @@ def _sorted(commit: Commit, last_hash: str) -> Commit:
     balances = dict(sorted(commit.balances.items()))
     batch = msgspec.structs.replace(codec.decode_batch(commit.payload), balances=balances)
     payload = codec.encode(batch)
-    return replace(commit, balances=balances, payload=payload, hash=chain_hash(last_hash, payload))
+    changed = {"payload": payload, "hash": chain_hash(last_hash, payload)}
+    return msgspec.structs.replace(commit, balances=balances, **changed)
 
 
 def _changes(commit: Commit) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """``commit``: one batch of each of some partitions; each partition is all or nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import chain
+from struct import Struct
 from typing import Any
 
 from protocol import keys
@@ -11,6 +12,9 @@ from protocol.units import PRICE_WINDOW_MAX
 from runtime.process.errors import Fenced, HistoryChanged
 from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.library import OTHER_HISTORY, function_call
+
+_header = Struct("<13Q").pack
+_flat = chain.from_iterable
 
 
 def commit(
@@ -27,22 +31,24 @@ def commit(
     names: list[str] = []
     arguments: list[Any] = [history_id, token, commit_id, PRICE_WINDOW_MAX]
     for changes in commits:
-        own, section = _names(changes), _section(changes)
-        names += own
-        arguments += (len(own), len(section), *section)
+        _add_names(names, changes)
+        _add_section(arguments, changes)
     return function_call("commit", names, arguments, lambda replies: _require_ok(replies, commits))
 
 
-def _names(changes: Commit) -> list[str]:
+def _add_names(names: list[str], changes: Commit) -> None:
+    """The keys of one partition, in the order of ``commit.lua``."""
     partition = changes.partition
-    return [
-        *_fixed_names(partition),
-        *[keys.book(partition, symbol) for symbol in changes.snapshots],
-        *[keys.book(partition, symbol) for symbol in changes.book_changes],
-        *[keys.closed_order(partition, field) for field in changes.closed_orders],
-        *[keys.fills(partition, field) for field in changes.fills],
-        *[keys.prices(partition, symbol) for symbol in changes.prices],
-    ]
+    names += _fixed_names(partition)
+    for symbols in (changes.snapshots, changes.book_changes):
+        for symbol in symbols:
+            names.append(keys.book(partition, symbol))
+    for field in changes.closed_orders:
+        names.append(keys.closed_order(partition, field))
+    for field in changes.fills:
+        names.append(keys.fills(partition, field))
+    for symbol in changes.prices:
+        names.append(keys.prices(partition, symbol))
 
 
 @cache
@@ -58,35 +64,40 @@ def _fixed_names(partition: int) -> tuple[str, ...]:
     )
 
 
-def _section(changes: Commit) -> list[Any]:
-    """What ``commit.lua`` calls a section, without its two counts."""
-    before = changes.number - 1 if changes.payload else changes.number
-    section: list[Any] = [before, changes.hash, changes.payload, changes.commands, changes.bell]
-    section += (keys.decided(changes.partition), changes.decided)
-    if not changes.payload:
-        return section
-    values: Collection[Any]
-    for values in (
-        _flat(changes.positions),
-        _flat(changes.balances),
-        _flat(changes.open_orders),
-        changes.closed_orders,  # Their fields leave the open orders.
-        changes.snapshots.values(),
-        changes.book_changes.values(),
-        changes.closed_orders.values(),
-    ):
-        section += (len(values), *values)
-    for lists in (changes.fills, changes.prices):
-        section.append(len(lists))
-        for items in lists.values():
-            section += (len(items), *items)
-    letters = [*chain.from_iterable(changes.dead_letters)]
-    section += (len(letters), *letters)
-    return section
-
-
-def _flat(pairs: dict[str, Any]) -> list[Any]:
-    return [*chain.from_iterable(pairs.items())]
+def _add_section(arguments: list[Any], changes: Commit) -> None:
+    """What ``commit.lua`` calls a section."""
+    closed, fills, prices = changes.closed_orders, changes.fills, changes.prices
+    snapshots, book_changes = changes.snapshots, changes.book_changes
+    header = _header(
+        changes.number - 1 if changes.payload else changes.number,
+        changes.commands,
+        changes.bell,
+        2 * len(changes.positions),
+        2 * len(changes.balances),
+        2 * len(changes.open_orders),
+        len(closed),  # Their fields leave the open orders.
+        len(snapshots),
+        len(book_changes),
+        len(closed),
+        len(fills),
+        len(prices),
+        len(changes.dead_letters),
+    )
+    channel = keys.decided(changes.partition)
+    arguments += (header, changes.hash, changes.payload, channel, changes.decided)
+    arguments += _flat(changes.positions.items())
+    arguments += _flat(changes.balances.items())
+    arguments += _flat(changes.open_orders.items())
+    arguments += closed
+    arguments += snapshots.values()
+    arguments += book_changes.values()
+    arguments += closed.values()
+    if fills:
+        arguments += map(len, fills.values())
+        arguments += map(len, prices.values())
+        arguments += _flat(fills.values())
+        arguments += _flat(prices.values())
+    arguments += _flat(changes.dead_letters)
 
 
 def _require_ok(replies: list[bytes], commits: Sequence[Commit]) -> None:

@@ -1,0 +1,99 @@
+"""What comes in: the bells that tell which logs have news, and the new entries of those logs.
+
+Both are read for all partitions that a matcher owns at once. On a Redis Cluster a matcher must own
+partitions of one slot only.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from matcher.partition import Partition
+from matcher.recovery import catch_up_with_heads
+from protocol import keys
+from runtime.redis.channel import (
+    Channel,
+    PackedCommand,
+    RedisCommand,
+    packed,
+    packed_command,
+)
+from runtime.redis.order_log import RawEntry
+
+BELLS_MAX = 1000
+_QUESTION = packed("XREAD", "COUNT", BELLS_MAX)
+
+Logs = list[tuple[str, list[RawEntry]]]
+"""New entries of the logs of one partition, by symbol."""
+
+
+class Inbox:
+    """Listens to the bells of some partitions and reads what they name."""
+
+    def __init__(self, channel: Channel, partitions: Iterable[Partition]) -> None:
+        self._channel = channel
+        self._partitions = list(partitions)
+        bells = [keys.bell(partition.number) for partition in self._partitions]
+        self._places = {name.encode(): place for place, name in enumerate(bells)}
+        # The question is put together anew in every step, so its parts are kept as they are sent.
+        self._streams = packed("STREAMS", *bells)
+        self._heard = [packed(f"{partition.bell}-0") for partition in self._partitions]
+        self._with_news = [p for p in self._partitions if p.news]
+        self._waits = 0
+
+    def ask(self, block_ms: int, ringing: list[RedisCommand]) -> None:
+        """Wait for a bell up to ``block_ms``, which must not be 0, unless there is news left over;
+        then send the commands that ring bells themselves, and ask for all bells."""
+        streams, heard = self._streams, b"".join(self._heard)
+        count = 4 + 2 * len(self._heard)
+        commands: list[RedisCommand | PackedCommand] = []
+        if not self._with_news:
+            # It wakes up at the first of several appends that come together. So it only waits, and
+            # the question after it is answered when all of them are done.
+            wait = packed("XREAD", "COUNT", 1, "BLOCK", block_ms)
+            commands.append(packed_command(count + 2, wait, streams, heard))
+        self._waits = len(commands)
+        self._channel.send([*commands, *ringing, packed_command(count, _QUESTION, streams, heard)])
+
+    def hear(self) -> list[Any]:
+        """Note which logs have news. Returns the answers to the commands that rang bells.
+
+        When a bell was trimmed before it was heard, the heads tell what it told.
+        """
+        *answers, bells = self._channel.receive()
+        for name, rung in bells or ():
+            place = self._places[name]
+            partition = self._partitions[place]
+            if not partition.news:
+                self._with_news.append(partition)
+            for bell, fields in rung:
+                number = int(bell[:-2])
+                if number != partition.bell + 1:
+                    catch_up_with_heads(self._channel, partition)
+                    break
+                partition.bell = number
+                partition.news.update(fields[1].decode().split(" "))
+            self._heard[place] = packed(f"{partition.bell}-0")
+        return answers[self._waits :]
+
+    def read(self, entries_max: int) -> list[tuple[Partition, Logs]]:
+        """The new entries of the logs that have news, at most ``entries_max`` of each.
+
+        They may be of another history than the partitions. Then their commit is refused.
+        """
+        asked = [(p, symbol) for p in self._with_news for symbol in p.news]
+        if not asked:
+            self._with_news.clear()
+            return []
+        names = [keys.orders(p.number, symbol) for p, symbol in asked]
+        after = [f"{p.position(symbol)}-0" for p, symbol in asked]
+        reply = self._channel.execute("XREAD", "COUNT", entries_max, "STREAMS", *names, *after)
+        streams = dict(reply or ())
+        found: dict[int, tuple[Partition, Logs]] = {}
+        for (partition, symbol), name in zip(asked, names, strict=True):
+            entries = streams.get(name.encode(), ())
+            if len(entries) < entries_max:
+                partition.news.discard(symbol)
+            if entries:
+                found.setdefault(partition.number, (partition, []))[1].append((symbol, entries))
+        self._with_news = [partition for partition in self._with_news if partition.news]
+        return list(found.values())
