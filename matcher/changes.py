@@ -2,6 +2,7 @@
 
 from matcher.engine import Engine
 from matcher.market import Market
+from matcher.sessions import take_instrument
 from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry, chain_hash
 from protocol.commits import Commit, DeadLetter
@@ -82,10 +83,19 @@ class Changes:
             sequence = market.sequence
             commit.positions[symbol] = f"{sequence}:{market.trade_number}"
             _take_orders(commit, market, records)
+            take_market(commit, market)
             book = market.view.take(sequence)
             if book is not None:
                 (commit.snapshots if book.is_snapshot else commit.book_changes)[symbol] = book.text
-        batch = Batch(commit.number, self._partition, self._entries, records, commit.balances)
+        batch = Batch(
+            commit.number,
+            self._partition,
+            self._entries,
+            records,
+            commit.balances,
+            commit.holdings,
+            commit.instruments,
+        )
         commit.payload = codec.encode(batch)
         commit.hash = chain_hash(last_hash, commit.payload)
         commit.decided = codec.encode(Decided(bell, self._applied(), self._refused))
@@ -107,6 +117,18 @@ def _take_orders(commit: Commit, market: Market, records: list[bytes]) -> None:
         is_open = order.state is _NEW or order.state is _PARTIALLY_FILLED
         orders = commit.open_orders if is_open else commit.closed_orders
         orders[keys.order_field(number, order.sequence)] = record
+
+
+def take_market(commit: Commit, market: Market) -> None:
+    """The holdings of a market and its rules, where they have changed."""
+    if market.holdings_changed:
+        number = market.instrument_number
+        for broker_id, shares in market.take_holdings().items():
+            commit.holdings[keys.holding_field(number, broker_id)] = shares
+    if market.instrument is not None:
+        instrument = take_instrument(market)
+        if instrument is not None:
+            commit.instruments[market.symbol] = codec.encode(instrument)
 
 
 def told(partition: int, number: int, bell: int) -> Commit:

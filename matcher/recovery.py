@@ -39,6 +39,7 @@ def recover(
             instrument.symbol, instrument.number, *Position.parse(text)
         )
     _restore_last_prices(channel, partition, engine)
+    _restore_markets(channel, partition, engine, directory)
     for broker, cash in channel.hash(keys.balances(partition)).items():
         engine.balances[broker.decode()] = int(cash)
     _restore_orders(channel, partition, engine, keep_alive)
@@ -51,7 +52,7 @@ def recover(
         told_bell=int(bell or 0),
     )
     for market in engine.markets.values():
-        recovered.agenda.plan(market.symbol, market.expiries.next_ms())
+        recovered.agenda.plan(market.symbol, market.next_ms())
         market.view.forget_changes()
     catch_up_with_heads(channel, recovered)
     return recovered
@@ -73,6 +74,18 @@ def _restore_last_prices(channel: Channel, partition: int, engine: Engine) -> No
     prices = channel.all_ok([("LINDEX", name, -1) for name in names]) if names else []
     for market, price in zip(markets, prices, strict=True):
         market.last_price = int(price or 0)
+
+
+def _restore_markets(
+    channel: Channel, partition: int, engine: Engine, directory: Directory
+) -> None:
+    """The rules and the status of the markets, and who holds what."""
+    for symbol, payload in channel.hash(keys.instrument_records(partition)).items():
+        engine.markets[symbol.decode()].set_instrument(codec.decode_instrument(payload))
+    for field, shares in channel.hash(keys.holdings(partition)).items():
+        number, broker_id = keys.parse_holding_field(field)
+        symbol_of_number = directory.instruments_by_number[number].symbol
+        engine.markets[symbol_of_number].holdings[broker_id] = int(shares)
 
 
 def _restore_orders(

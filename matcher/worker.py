@@ -238,7 +238,7 @@ class MatcherWorker(Worker):
                 continue
             events = engine.apply(market, sequence, time_ms, command)
             changes.add(market, BatchEntry(symbol, number, sequence, time_ms, payload, events))
-        partition.agenda.plan(symbol, market.expiries.next_ms())
+        partition.agenda.plan(symbol, market.next_ms())
 
     def _instrument_number(self, symbol: str) -> int:
         if symbol not in self._directory.instruments:

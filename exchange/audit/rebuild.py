@@ -146,6 +146,10 @@ def _restore_marks(connection: Connection, writer: Writer, partition: int, past:
     table = tables.balances
     for row in connection.execute(select(table).where(table.c.partition == partition)):
         writer.add("HSET", keys.balances(partition), str(row.broker_id), row.cash)
+    for name, shares in past.holdings.items():
+        writer.add("HSET", keys.holdings(partition), name, shares)
+    for symbol, payload in past.instruments.items():
+        writer.add("HSET", keys.instrument_records(partition), symbol, payload)
 
 
 def _restore_clients(

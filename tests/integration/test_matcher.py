@@ -10,15 +10,22 @@ from matcher.worker import SEND_AT, MatcherWorker
 from protocol import books, codec, keys
 from protocol.batches import GENESIS_HASH, chain_hash
 from protocol.books import Book
-from protocol.commands import AmendOrder, Tick
-from protocol.enums import OrderState, Side
+from protocol.commands import (
+    AmendOrder,
+    BustTrade,
+    SetBroker,
+    SetInstrument,
+    SetStatus,
+    Tick,
+)
+from protocol.enums import InstrumentStatus, OrderState, Side
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
 from runtime.process.errors import Fenced, HistoryMismatch, ServerRefused
 from runtime.process.settings import load
 from runtime.redis import leases
 from runtime.redis.channel import Channel
-from tests.support.builders import ask, bid, cancel, iceberg, stop
+from tests.support.builders import ALICE, BOB, ask, bid, cancel, iceberg, stop
 from tests.support.eventually import eventually
 from tests.support.feeding import append, list_symbol
 
@@ -112,6 +119,38 @@ def test_hidden_quantity_waiting_stops_and_the_last_price_survive_a_kill(
     special = order(channel, petr, 1).special
     assert special is not None
     assert (order(channel, petr, 1).open_quantity, special.hidden_quantity) == (4, 2)
+
+
+def test_rules_status_and_holdings_survive_a_kill(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, ask(1000, 10), bid(1000, 4), SetInstrument(5, 1, 500, 1000, 100, 60_000))
+    append(channel, petr, SetStatus(InstrumentStatus.AUCTION, "pre-open"), bid(1005, 3))
+    append(channel, petr, SetBroker(BOB, False), BustTrade(1, 1000, 4, ALICE, BOB, 1, 2))
+    killed = start()
+    step_until(killed, lambda: position(channel, petr) == b"7:1")
+    expected = killed.partitions[petr.partition].engine.state_hash()
+    partition = petr.partition
+    record = codec.decode_instrument(
+        channel.execute("HGET", keys.instrument_records(partition), "PETR4")
+    )
+    assert (record.status, record.busted_trades) == (InstrumentStatus.AUCTION, [1])
+    assert (record.indicative_price, record.indicative_quantity) == (1000, 3)
+    holding = keys.holding_field(petr.number, ALICE)
+    assert channel.execute("HGET", keys.holdings(partition), holding) == b"0"
+    append(channel, petr, SetStatus(InstrumentStatus.OPEN))
+    again = start()
+    assert again.partitions[partition].engine.state_hash() == expected
+    step_until(again, lambda: position(channel, petr) == b"8:2")
+    assert channel.execute("HGET", keys.holdings(partition), holding) == b"3"
+
+
+def test_an_auction_ends_by_itself_at_its_time(channel: Channel, start: Start) -> None:
+    """Nobody trades: the tick of the matcher brings the time."""
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, SetInstrument(1, 1, 0, 1000, 100, 1), ask(1100, 10), bid(1100, 4))
+    worker = start()
+    step_until(worker, lambda: position(channel, petr) == b"4:1")
+    assert order(channel, petr, 3).state is OrderState.FILLED
 
 
 def test_the_late_commit_of_a_replaced_matcher_is_fenced_and_harms_nothing(
