@@ -184,7 +184,7 @@ def events(partition: int) -> str:
 def calendar(partition: int) -> str:
     """``history`` and ``told``: the instant up to which the calendar has told all changes, in ms,
     and the number of the last instrument that it has told."""
-    return f"{{p{partition:02d}}}:calendar"
+    return f"{_TAGS[partition]}calendar"
 
 
 def dead(partition: int) -> str:

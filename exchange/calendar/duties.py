@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 from protocol.commands import SetStatus
 from protocol.enums import InstrumentStatus
+from protocol.records import InstrumentRecord
 from protocol.registry import Instrument
 from protocol.trading_days import Phase, TradingCalendar
 
 REASON = "calendar"
+STOPPED = (InstrumentStatus.HALTED, InstrumentStatus.CANCEL_ONLY)
 
 
 class Told(NamedTuple):
@@ -55,6 +57,12 @@ def commands_due(
         phases = due if instrument.number <= last_number else [phase]
         found += [(instrument, set_status(each)) for each in phases]
     return found
+
+
+def follows(record: InstrumentRecord) -> bool:
+    """Whether the instrument follows the calendar. One that an operator has stopped does not,
+    until the operator gives it another status."""
+    return record.status not in STOPPED
 
 
 def set_status(phase: Phase) -> SetStatus:

@@ -9,7 +9,7 @@ also stamps the log.
 import logging
 import time
 
-from exchange.calendar.duties import Told, commands_due
+from exchange.calendar.duties import Told, commands_due, follows
 from exchange.calendar.settings import CalendarSettings
 from protocol import codec, keys
 from protocol.registry import Directory
@@ -67,20 +67,29 @@ class CalendarWorker(Worker):
     def _tell(self, partition: int, told: Told | None, now_ms: int) -> Told:
         assert self._calendar is not None, "asked only when it is on"
         instruments = [i for i in self._directory.instruments.values() if i.partition == partition]
+        done = Told(now_ms, max((i.number for i in instruments), default=0))
         due = commands_due(self._calendar, told, instruments, now_ms)
-        last_number = max((i.number for i in instruments), default=0)
         if not due:
-            return Told(now_ms, last_number)
-        history_id = self._owned.history_id
+            return done
+        stopped = self._stopped(partition)
         requests = [
             AppendRequest(instrument.symbol, codec.encode(command), Urgency.TICK)
             for instrument, command in due
+            if instrument.symbol not in stopped
         ]
-        self._channel.call(append(history_id, partition, requests, Limits()))
-        done = Told(now_ms, last_number)
+        history_id = self._owned.history_id
+        if requests:
+            self._channel.call(append(history_id, partition, requests, Limits()))
         self._channel.execute(
             *("HSET", keys.calendar(partition), "history", history_id, "told", str(done))
         )
         statuses = sorted({command.status.value for _, command in due})
-        log.info("told", extra={"partition": partition, "statuses": statuses, "count": len(due)})
+        count = {"commands": len(requests), "stopped": len(stopped)}
+        log.info("told", extra={"partition": partition, "statuses": statuses, **count})
         return done
+
+    def _stopped(self, partition: int) -> set[str]:
+        """The symbols that an operator has stopped, as of the last commit of the matcher."""
+        records = self._channel.hash(keys.instrument_records(partition)).values()
+        found = [codec.decode_instrument(record) for record in records]
+        return {record.symbol for record in found if not follows(record)}

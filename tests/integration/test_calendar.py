@@ -8,15 +8,21 @@ import pytest
 from exchange.calendar import worker as calendar_worker
 from exchange.calendar.settings import CalendarSettings
 from exchange.calendar.worker import CalendarWorker
+from matcher.settings import MatcherSettings
+from matcher.worker import MatcherWorker
 from protocol import codec, keys
 from protocol.commands import SetStatus
+from protocol.commits import Position
+from protocol.enums import InstrumentStatus
 from protocol.registry import Instrument
 from protocol.units import milliseconds
 from runtime.process.errors import HistoryChanged, SettingsError
 from runtime.process.settings import load
 from runtime.redis.channel import Channel
-from runtime.redis.order_log import log_entries
-from tests.support.feeding import list_symbol
+from runtime.redis.order_log import log_entries, read_heads
+from tests.support.builders import ask, bid
+from tests.support.eventually import eventually
+from tests.support.feeding import append, list_symbol
 
 HOURS = "09:45 10:00 16:55 17:00"
 
@@ -54,7 +60,6 @@ class Day:
             "XRANGE", keys.orders(instrument.partition, instrument.symbol), "-", "+"
         )
         commands = [codec.decode_command(entry.command) for entry in log_entries(raw)]
-        assert all(isinstance(command, SetStatus) for command in commands)
         return [command.status.value for command in commands if isinstance(command, SetStatus)]
 
 
@@ -136,6 +141,75 @@ def test_a_symbol_that_is_listed_later_follows_the_calendar(day: Day) -> None:
     vale = list_symbol(day.channel, "VALE3")
     calendar.step()
     assert (day.statuses(petr), day.statuses(vale)) == (["closed"], ["closed"])
+
+
+class Matching:
+    """A matcher that follows the logs of the test's Redis."""
+
+    def __init__(self, channel: Channel, redis_url: str) -> None:
+        self.channel = channel
+        settings = load(MatcherSettings, {}, redis_url=redis_url, instance="m", pace_ms=0)
+        self.worker = MatcherWorker(settings)
+        self.worker.open()
+
+    def catch_up(self, instrument: Instrument) -> None:
+        """Step until the whole log of a symbol is applied."""
+        partition, symbol = instrument.partition, instrument.symbol
+        last = read_heads(self.channel, partition).sequences[symbol]
+
+        def done() -> bool:
+            self.worker.step()
+            position = self.channel.execute("HGET", keys.positions(partition), symbol)
+            return position is not None and Position.parse(position).sequence == last
+
+        eventually(done)
+
+    def trades(self, instrument: Instrument) -> list[int]:
+        """The prices of the trades."""
+        key = keys.prices(instrument.partition, instrument.symbol)
+        return [int(price) for price in self.channel.execute("LRANGE", key, 0, -1)]
+
+
+@pytest.fixture
+def matching(channel: Channel, redis_url: str) -> Iterator[Matching]:
+    matching = Matching(channel, redis_url)
+    yield matching
+    matching.worker.abandon()
+
+
+def test_orders_that_gather_before_the_opening_trade_at_one_price_when_it_comes(
+    day: Day, matching: Matching
+) -> None:
+    petr = list_symbol(day.channel, "PETR4")
+    calendar = day.calendar()
+    day.now_ms = tuesday(9, 45)
+    calendar.step()
+    append(day.channel, petr, bid(1005, 300), ask(1001, 200), ask(998, 200), bid(1003, 200))
+    matching.catch_up(petr)
+    assert matching.trades(petr) == []
+    day.now_ms = tuesday(10)
+    calendar.step()
+    matching.catch_up(petr)
+    assert matching.trades(petr) == [1003, 1003, 1003]
+
+
+def test_a_symbol_that_the_operator_has_stopped_is_left_alone_until_he_opens_it(
+    day: Day, matching: Matching
+) -> None:
+    petr, vale = [list_symbol(day.channel, name) for name in ("PETR4", "VALE3")]
+    calendar = day.calendar()
+    day.now_ms = tuesday(12)
+    calendar.step()
+    append(day.channel, petr, SetStatus(InstrumentStatus.HALTED, "news"))
+    matching.catch_up(petr)
+    for day.now_ms in (tuesday(16, 55), tuesday(17)):
+        calendar.step()
+    append(day.channel, petr, SetStatus(InstrumentStatus.OPEN, "news are out"))
+    matching.catch_up(petr)
+    day.now_ms = tuesday(9, 45, days_later=1)
+    calendar.step()
+    assert day.statuses(petr) == ["open", "halted", "open", "auction"]
+    assert day.statuses(vale) == ["open", "auction", "closed", "auction"]
 
 
 def test_another_history_is_told_anew(day: Day, begin_history: Callable[[], None]) -> None:
