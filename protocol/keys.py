@@ -35,6 +35,7 @@ key                        type    writer         readers                  trimm
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
 {pNN}:decided              channel matcher        ingress, readapi         nothing is kept
+{pNN}:calendar             hash    calendar       calendar                 never (one per partition)
 {pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
 {pNN}:stored               string  persister      status, trimming         never
 {pNN}:notified             string  notifier       persister, status        never
@@ -178,6 +179,12 @@ def instrument_records(partition: int) -> str:
 def events(partition: int) -> str:
     """Entry id ``<batch number>-0``, fields ``h`` (chain hash, hex) and ``b`` (batch)."""
     return f"{_TAGS[partition]}events"
+
+
+def calendar(partition: int) -> str:
+    """``history`` and ``told``: the instant up to which the calendar has told all changes, in ms,
+    and the number of the last instrument that it has told."""
+    return f"{_TAGS[partition]}calendar"
 
 
 def dead(partition: int) -> str:
