@@ -6,12 +6,10 @@ import msgspec
 from pydantic import ValidationError
 
 from ingress import refusals
+from ingress.bodies import AcceptedAnswer, AmendBody, OrderBody
 from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer, check_webhook_url
 from ingress.debug import ResetAnswer
 from ingress.intake import (
-    AcceptedAnswer,
-    AmendBody,
-    OrderBody,
     accepted,
     in_the_log,
     parse_amendment,
@@ -49,6 +47,25 @@ _MARKET: dict[str, Any] = {
     "order_type": "market",
     "symbol": samples.SYMBOL,
     "quantity": 200,
+}
+_ICEBERG: dict[str, Any] = {
+    "document_number": samples.DOCUMENT_NUMBER,
+    "side": "ask",
+    "symbol": samples.SYMBOL,
+    "price": 3160,
+    "quantity": 10_000,
+    "display_quantity": 500,
+    "time_in_force": "day",
+    "self_trade_prevention": "cancel_resting",
+    "memo": "strategy 7",
+}
+_STOP: dict[str, Any] = {
+    "document_number": samples.DOCUMENT_NUMBER,
+    "side": "ask",
+    "symbol": samples.SYMBOL,
+    "stop_price": 3000,
+    "quantity": 1000,
+    "time_in_force": "gtc",
 }
 _PLACED = parse_order(msgspec.json.encode(_LIMIT), samples.BROKER.broker_id)[1]
 _ORDER = order_answer(samples.ORDER, [samples.FILL])
@@ -99,7 +116,12 @@ PLACE = Operation(
         ),
     ),
     body=OrderBody,
-    body_examples={"limit order": _LIMIT, "market order": _MARKET},
+    body_examples={
+        "limit order": _LIMIT,
+        "market order": _MARKET,
+        "iceberg order for the day": _ICEBERG,
+        "stop order": _STOP,
+    },
     answers={
         200: Success(
             "The order that was placed before with this client order id.",
@@ -125,6 +147,12 @@ PLACE = Operation(
         _placing({"order_type": "market"}),
         _placing({"valid_until": None}),
         _placing({"order_type": "market", "price": None}),
+        _placing({"order_type": "stop_limit"}),
+        _placing({"stop_price": 3000}),
+        _placing({"time_in_force": "fok", "stop_price": 3000, "order_type": "stop_limit"}),
+        _placing({"time_in_force": "ioc", "valid_until": None, "post_only": True}),
+        _placing({"time_in_force": "ioc", "valid_until": None, "display_quantity": 100}),
+        _placing({"display_quantity": 2000}),
         _PASSED,
         refusals.sent_before(samples.ORDER_ID, with_header=True),
         _placing({}, b"another key"),

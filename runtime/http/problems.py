@@ -43,10 +43,16 @@ CODES: dict[str, tuple[int, str]] = {
     "invalid_field": (422, "A field is invalid"),
     "missing_field": (422, "A required field is missing"),
     "unknown_field": (422, "A field is unknown"),
-    "price_required": (422, "A limit order needs a price"),
-    "price_not_allowed": (422, "A market order has no price"),
-    "valid_until_required": (422, "A limit order needs valid_until"),
-    "valid_until_not_allowed": (422, "A market order has no valid_until"),
+    "price_required": (422, "An order with a limit needs a price"),
+    "price_not_allowed": (422, "The order has no limit and so no price"),
+    "stop_price_required": (422, "A stop order needs a stop_price"),
+    "stop_price_not_allowed": (422, "Only a stop order has a stop_price"),
+    "valid_until_required": (422, "The order needs valid_until, or another time_in_force"),
+    "valid_until_not_allowed": (422, "Only an order of gtd has valid_until"),
+    "time_in_force_not_allowed": (422, "The order cannot have this time_in_force"),
+    "post_only_not_allowed": (422, "The order cannot be post_only"),
+    "display_quantity_not_allowed": (422, "The order cannot have a display_quantity"),
+    "invalid_display_quantity": (422, "The display_quantity does not fit the quantity"),
     "valid_until_passed": (422, "valid_until is not in the future"),
     "nothing_to_amend": (422, "The request names nothing to change"),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another order"),
@@ -108,6 +114,11 @@ class Problem(Exception):
                 {"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in self.errors
             ]
         return msgspec.json.encode(content | self.extra)
+
+
+def field_problem(name: str, code: str, detail: str) -> Problem:
+    """The problem of one field of a body."""
+    return Problem(code, f"{name}: {detail}", (FieldError(f"#/{name}", code, detail),))
 
 
 def unauthorized(what: str) -> Problem:
