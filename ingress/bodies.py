@@ -1,11 +1,14 @@
 """The bodies of the calls of orders, as types: OpenAPI and the decoders are made from them."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from protocol.enums import OrderType, SelfTradePrevention, Side, TimeInForce
+from runtime.http.problems import CODES
 from runtime.http.schemas import (
+    REFERENCE,
     ClientOrderIdField,
     DeadlineField,
     DisplayQuantityField,
@@ -73,3 +76,73 @@ class AcceptedAnswer(msgspec.Struct, forbid_unknown_fields=True):
     memo: MemoField | None
     stop_price: StopPriceField | None
     display_quantity: DisplayQuantityField | None
+
+
+class ValidatedAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The order would be taken now. The answer says what is implied where the order did not."""
+
+    order_type: OrderType
+    time_in_force: TimeInForce
+    valid: Literal[True] = True
+
+
+ITEMS_MAX = 50
+BATCH_BYTES_MAX = 64 * 1024
+
+
+class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Orders to place. Each is judged alone: one that is refused harms no other."""
+
+    orders: Annotated[list[OrderBody], Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class RawBatch(msgspec.Struct, forbid_unknown_fields=True):
+    """The same as it is read: the orders are looked at one by one."""
+
+    orders: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class CancelBatchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Orders to cancel, by the ids that the exchange gave them."""
+
+    order_ids: Annotated[list[IdField], Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class FieldErrorItem(msgspec.Struct, forbid_unknown_fields=True):
+    """What is wrong with one field; the pointer is one into the body of the request."""
+
+    pointer: str
+    code: Annotated[str, Meta(extra_json_schema={"enum": list(CODES)})]
+    detail: str
+
+
+class ItemProblem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Why one item of a batch was refused, in the words of a problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: Annotated[str, Meta(extra_json_schema={"enum": list(CODES)})]
+    errors: list[FieldErrorItem] = []
+    order_id: IdField | None = None
+
+
+def _one_of(*names: str) -> Any:
+    return Meta(extra_json_schema={"anyOf": [{"$ref": REFERENCE.format(name=n)} for n in names]})
+
+
+class BatchItem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What became of one item of a batch: `status` is that of the same request made alone."""
+
+    status: int
+    order: Annotated[msgspec.Raw, _one_of("AcceptedAnswer", "OrderAnswer")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    problem: ItemProblem | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """One result for each item, in their order."""
+
+    results: list[BatchItem]

@@ -6,15 +6,29 @@ import msgspec
 from pydantic import ValidationError
 
 from ingress import refusals
-from ingress.bodies import AcceptedAnswer, AmendBody, OrderBody
+from ingress.batches import batch_answer, item_problem
+from ingress.bodies import (
+    BATCH_BYTES_MAX,
+    AcceptedAnswer,
+    AmendBody,
+    BatchAnswer,
+    BatchBody,
+    BatchItem,
+    CancelBatchBody,
+    OrderBody,
+    RawBatch,
+    ValidatedAnswer,
+)
 from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer, check_webhook_url
 from ingress.debug import ResetAnswer
 from ingress.intake import (
     accepted,
+    decode,
     in_the_log,
     parse_amendment,
     parse_order,
     refuse_passed,
+    validated,
 )
 from ingress.preferences import WAIT_SECONDS_MAX
 from protocol.enums import OrderState
@@ -94,6 +108,40 @@ def _registering(**body: Any) -> Problem:
 
 _PASSED = raised(refuse_passed, samples.TIME_MS - 1, samples.TIME_MS)
 
+_ORDER_PROBLEMS = (
+    unauthorized("api key"),
+    refusals.sent_before(samples.ORDER_ID, with_header=False),
+    raised(parse_order, b"price=3150", samples.BROKER.broker_id),
+    _placing({"price": 0}),
+    _placing({"symbol": None}),
+    _placing({"prize": 3150}),
+    _placing({"price": None}),
+    _placing({"order_type": "market"}),
+    _placing({"valid_until": None}),
+    _placing({"order_type": "market", "price": None}),
+    _placing({"order_type": "stop_limit"}),
+    _placing({"stop_price": 3000}),
+    _placing({"time_in_force": "fok", "stop_price": 3000, "order_type": "stop_limit"}),
+    _placing({"time_in_force": "ioc", "valid_until": None, "post_only": True}),
+    _placing({"time_in_force": "ioc", "valid_until": None, "display_quantity": 100}),
+    _placing({"display_quantity": 2000}),
+    _PASSED,
+    refusals.sent_before(samples.ORDER_ID, with_header=True),
+    _placing({}, b"another key"),
+    refusals.symbol_not_listed(samples.SYMBOL),
+)
+_IDEMPOTENCY_KEY = header_parameter(
+    "Idempotency-Key",
+    "Another way to send the `client_order_id`, with or without double quotes.",
+    {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
+)
+_WAIT = header_parameter(
+    "Prefer",
+    f"`wait=N` waits up to N seconds, at most {WAIT_SECONDS_MAX}, for the matcher"
+    " (RFC 7240). Other preferences are ignored.",
+    {"type": "string", "examples": ["wait=2"]},
+)
+
 PLACE = Operation(
     operation_id="place_order",
     summary="Place an order",
@@ -102,19 +150,7 @@ PLACE = Operation(
     " matched, and shows the order with its trades. With a `client_order_id`, or the header"
     " `Idempotency-Key`, the request can be repeated safely: the same body is answered with the"
     " first order.",
-    parameters=(
-        header_parameter(
-            "Idempotency-Key",
-            "Another way to send the `client_order_id`, with or without double quotes.",
-            {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
-        ),
-        header_parameter(
-            "Prefer",
-            f"`wait=N` waits up to N seconds, at most {WAIT_SECONDS_MAX}, for the matcher"
-            " (RFC 7240). Other preferences are ignored.",
-            {"type": "string", "examples": ["wait=2"]},
-        ),
-    ),
+    parameters=(_IDEMPOTENCY_KEY, _WAIT),
     body=OrderBody,
     body_examples={
         "limit order": _LIMIT,
@@ -136,32 +172,22 @@ PLACE = Operation(
             ("Location", "Preference-Applied"),
         ),
     },
-    problems=(
-        unauthorized("api key"),
-        refusals.sent_before(samples.ORDER_ID, with_header=False),
-        raised(parse_order, b"price=3150", samples.BROKER.broker_id),
-        _placing({"price": 0}),
-        _placing({"symbol": None}),
-        _placing({"prize": 3150}),
-        _placing({"price": None}),
-        _placing({"order_type": "market"}),
-        _placing({"valid_until": None}),
-        _placing({"order_type": "market", "price": None}),
-        _placing({"order_type": "stop_limit"}),
-        _placing({"stop_price": 3000}),
-        _placing({"time_in_force": "fok", "stop_price": 3000, "order_type": "stop_limit"}),
-        _placing({"time_in_force": "ioc", "valid_until": None, "post_only": True}),
-        _placing({"time_in_force": "ioc", "valid_until": None, "display_quantity": 100}),
-        _placing({"display_quantity": 2000}),
-        _PASSED,
-        refusals.sent_before(samples.ORDER_ID, with_header=True),
-        _placing({}, b"another key"),
-        refusals.symbol_not_listed(samples.SYMBOL),
-        *_NOT_KEPT,
-    ),
+    problems=(*_ORDER_PROBLEMS, *_NOT_KEPT),
 )
 
+_RETURN = header_parameter(
+    "Prefer",
+    "With `return=representation` the answer shows the order as it ended (RFC 7240), so that you"
+    " see whether it was filled before the cancel. Other preferences are ignored.",
+    {"type": "string", "examples": ["return=representation"]},
+)
 _CANCEL_ANSWERS = {
+    200: Success(
+        "With `Prefer`: the order, which is no longer open.",
+        OrderAnswer,
+        order_answer(samples.CANCELED_ORDER, [samples.FILL]),
+        ("Preference-Applied",),
+    ),
     202: Success(
         "The cancel is in the log and will be carried out; the matcher has not reached it yet.",
         InTheLogAnswer,
@@ -175,6 +201,7 @@ CANCEL = Operation(
     operation_id="cancel_order",
     summary="Cancel an order",
     description="To cancel an order that is closed already is no error.",
+    parameters=(_RETURN,),
     answers=_CANCEL_ANSWERS,
     problems=(unauthorized("api key"), forbidden(), order_not_found(), *_NOT_KEPT),
 )
@@ -183,8 +210,89 @@ CANCEL_BY_CLIENT_ID = Operation(
     operation_id="cancel_order_by_client_id",
     summary="Cancel an order by the broker's own id",
     description="The same as `cancel_order`.",
+    parameters=(_RETURN,),
     answers=_CANCEL_ANSWERS,
     problems=(unauthorized("api key"), client_order_not_found(), *_NOT_KEPT),
+)
+
+VALIDATE = Operation(
+    operation_id="validate_order",
+    summary="Try an order out",
+    description="The checks of `place_order` that are made before an order is taken. Nothing is"
+    " placed. What depends on the market, as the state of the symbol, is not checked.",
+    parameters=(_IDEMPOTENCY_KEY,),
+    body=OrderBody,
+    body_examples={"limit order": _LIMIT},
+    answers={200: Success("The order would be taken now.", ValidatedAnswer, validated(_PLACED))},
+    problems=(*_ORDER_PROBLEMS, unavailable()),
+)
+
+PLACE_BATCH = Operation(
+    operation_id="place_orders",
+    summary="Place many orders",
+    description="Each order is answered as `place_order` would answer it alone, in the order of the"
+    " request; one that is refused harms no other. `Prefer: wait=2` holds for all of them. After"
+    " a 503 of an item the rules of the status 503 hold for this item.",
+    parameters=(_WAIT,),
+    body=BatchBody,
+    body_bytes_max=BATCH_BYTES_MAX,
+    body_examples={"two orders": {"orders": [_LIMIT, _MARKET]}},
+    answers={
+        200: Success(
+            "What became of each order.",
+            BatchAnswer,
+            batch_answer(
+                [
+                    BatchItem(
+                        201,
+                        order=msgspec.Raw(
+                            accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS)
+                        ),
+                    ),
+                    BatchItem(422, problem=item_problem(_placing({"price": 0}), "#/orders/1")),
+                ]
+            ),
+            ("Preference-Applied",),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, msgspec.json.Decoder(RawBatch), b"orders"),
+        raised(decode, msgspec.json.Decoder(RawBatch), b'{"orders":[]}'),
+        raised(decode, msgspec.json.Decoder(RawBatch), b"{}"),
+        raised(decode, msgspec.json.Decoder(RawBatch), b'{"ordens":[]}'),
+        unavailable(),
+    ),
+)
+
+CANCEL_BATCH = Operation(
+    operation_id="cancel_orders",
+    summary="Cancel many orders",
+    description="Each cancel is answered as `cancel_order` would answer it alone.",
+    parameters=(_RETURN,),
+    body=CancelBatchBody,
+    body_examples={"one order": {"order_ids": [samples.ORDER_ID]}},
+    answers={
+        200: Success(
+            "What became of each cancel.",
+            BatchAnswer,
+            batch_answer(
+                [
+                    BatchItem(204),
+                    BatchItem(404, problem=item_problem(order_not_found(), "#/order_ids/1")),
+                ]
+            ),
+            ("Preference-Applied",),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b"order_ids"),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"order_ids":[]}'),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b"{}"),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"ids":[]}'),
+        unavailable(),
+    ),
 )
 
 AMEND = Operation(

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ingress.bodies import AmendBody, OrderBody
+from ingress.bodies import AmendBody, OrderBody, ValidatedAnswer
 from ingress.instructions import order_type_of, refuse_contradictions
 from protocol.commands import (
     AmendOrder,
@@ -171,7 +171,8 @@ def _invalid(message: str) -> Problem:
     assert parts is not None, "the pattern matches any text"
     if not parts["path"]:
         return Problem("malformed_json", f"the body must be one JSON object: {parts['what']}")
-    return field_problem(parts["path"].replace(".", "/"), "invalid_field", parts["what"])
+    path = parts["path"].replace(".", "/").replace("[", "/").replace("]", "")
+    return field_problem(path, "invalid_field", parts["what"])
 
 
 def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> bytes:
@@ -193,9 +194,8 @@ def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> byt
 def _special(order: PlaceOrder) -> str:
     """The members of an answer that say what is special about the order."""
     if not isinstance(order, PlaceSpecialOrder):
-        life = implied_time_in_force(order.order_type, order.valid_until_ms)
-        return _PLAIN[life]
-    life = order.time_in_force or implied_time_in_force(order.order_type, order.valid_until_ms)
+        return _PLAIN[implied_time_in_force(order.order_type, order.valid_until_ms)]
+    life = time_in_force_of(order)
     memo = msgspec.json.encode(order.memo or None).decode()
     return (
         f'"time_in_force":"{life.value}","post_only":{"true" if order.post_only else "false"},'
@@ -205,11 +205,22 @@ def _special(order: PlaceOrder) -> str:
     )
 
 
+def time_in_force_of(order: PlaceOrder) -> TimeInForce:
+    """What the order says of its life, or what is implied."""
+    stated = order.time_in_force if isinstance(order, PlaceSpecialOrder) else None
+    return stated or implied_time_in_force(order.order_type, order.valid_until_ms)
+
+
 _PLAIN = {
     life: f'"time_in_force":"{life.value}","post_only":false,"self_trade_prevention":"none",'
     '"memo":null,"stop_price":null,"display_quantity":null'
     for life in TimeInForce
 }
+
+
+def validated(order: PlaceOrder) -> bytes:
+    """The body of an order that would be taken."""
+    return msgspec.json.encode(ValidatedAnswer(order.order_type, time_in_force_of(order)))
 
 
 def in_the_log(what: str) -> bytes:

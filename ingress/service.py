@@ -6,17 +6,22 @@ import contextlib
 from fastapi import APIRouter
 
 from ingress.appender import Appender
+from ingress.batches import BatchRoutes
+from ingress.bodies import BATCH_BYTES_MAX
 from ingress.brokers import brokers_router
 from ingress.debug import debug_router
 from ingress.documentation import (
     AMEND,
     CANCEL,
+    CANCEL_BATCH,
     CANCEL_BY_CLIENT_ID,
     ISSUE_KEY,
     PLACE,
+    PLACE_BATCH,
     REGISTER,
     RESET,
     REVOKE_KEYS,
+    VALIDATE,
 )
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
@@ -51,6 +56,7 @@ def create(context: Context) -> Service:
     gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
     pressure = Pressure(gauge)
     routes = OrderRoutes(context, appender, channel, pressure, settings.decision_wait_ms / 1000)
+    batches = BatchRoutes(context, routes)
     watching: set[asyncio.Task[None]] = set()
 
     async def start() -> None:
@@ -79,6 +85,9 @@ def create(context: Context) -> Service:
         name="ingress",
         endpoints=[
             Endpoint("POST", "/orders", routes.place, PLACE),
+            Endpoint("POST", "/orders/validate", routes.validate, VALIDATE),
+            Endpoint("POST", "/orders/batch", batches.place, PLACE_BATCH, BATCH_BYTES_MAX),
+            Endpoint("DELETE", "/orders", batches.cancel, CANCEL_BATCH),
             Endpoint("PATCH", "/orders/{order_id}", routes.amend, AMEND),
             Endpoint("POST", "/orders/{order_id}/cancel", routes.cancel, CANCEL),
             Endpoint(

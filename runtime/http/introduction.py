@@ -100,7 +100,7 @@ A path that does not exist is `404` `not_found`, and a method that the path does
 | `memo` | 1 to {MEMO_LENGTH_MAX} characters, no control characters |
 | levels of a book | {BOOK_DEPTH_MAX} |
 | trades in an average | {PRICE_WINDOW_MAX:,} |
-| body of a request | {BODY_BYTES_MAX:,} bytes |
+| body of a request | {BODY_BYTES_MAX:,} bytes; for `place_orders` 65,536 |
 """.strip()
 
 TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -112,6 +112,9 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Place, read, amend and cancel orders.",
         (
             "place_order",
+            "cancel_orders",
+            "validate_order",
+            "place_orders",
             "get_order",
             "amend_order",
             "cancel_order",

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from protocol.units import CLIENT_ORDER_ID_PATTERN, SYMBOL_PATTERN
+from protocol.units import BODY_BYTES_MAX, CLIENT_ORDER_ID_PATTERN, SYMBOL_PATTERN
 from runtime.http import samples
 from runtime.http.problems import CONTENT_TYPE, Problem, body_too_large, internal_error, overloaded
 from runtime.http.schemas import REFERENCE, plain_pattern
@@ -21,8 +21,6 @@ ADMIN_KEY = "admin_key"
 
 MALFORMED_REQUEST = Problem("malformed_request", "Invalid HTTP request received.")
 """Sent below this application, see :class:`~runtime.http.guard.GuardedProtocol`."""
-ALWAYS = (MALFORMED_REQUEST, body_too_large(), internal_error())
-"""The problems that every call can answer; those that may be refused add ``overloaded``."""
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
@@ -52,7 +50,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Preference-Applied": {
         "description": "Which preference of the request was honored; absent where none was.",
-        "schema": {"type": "string", "pattern": "^wait=[1-5]$"},
+        "schema": {"type": "string", "pattern": "^(wait=[1-5]|return=representation)$"},
     },
     "Retry-After": {
         "description": "Seconds to wait before the next try.",
@@ -90,14 +88,15 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """``problems`` are problems as they are raised, those of ``ALWAYS`` left out. Where several
-    have the same code, the first one is the example."""
+    """``problems`` are problems as they are raised, without those that every call has. Where
+    several have the same code, the first one is the example."""
 
     operation_id: str
     summary: str
     description: str = ""
     key: str | None = BROKER_KEY
     parameters: tuple[dict[str, Any], ...] = ()
+    body_bytes_max: int = BODY_BYTES_MAX
     body: type | None = None
     body_examples: Mapping[str, dict[str, Any]] | None = None
     answers: Mapping[int, Success]
@@ -138,7 +137,8 @@ class Operation:
 
     def _responses(self, instance: str) -> dict[str, Any]:
         by_status: dict[int, list[Problem]] = {}
-        common = (*ALWAYS, overloaded()) if self.can_be_refused else ALWAYS
+        always = (MALFORMED_REQUEST, body_too_large(self.body_bytes_max), internal_error())
+        common = (*always, overloaded()) if self.can_be_refused else always
         for problem in (*self.problems, *common):
             by_status.setdefault(problem.status, []).append(problem)
         successes = {str(status): _success(answer) for status, answer in self.answers.items()}

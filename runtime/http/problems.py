@@ -129,10 +129,10 @@ def unauthorized(what: str) -> Problem:
     )
 
 
-def body_too_large() -> Problem:
+def body_too_large(most: int = BODY_BYTES_MAX) -> Problem:
     return Problem(
         "body_too_large",
-        f"a body has at most {BODY_BYTES_MAX} bytes",
+        f"a body has at most {most} bytes",
         headers=((b"connection", b"close"),),
     )
 
