@@ -88,6 +88,7 @@ class ValidatedAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 ITEMS_MAX = 50
 BATCH_BYTES_MAX = 64 * 1024
+TIMEOUT_SECONDS_MAX = 86_400
 
 
 class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,6 +107,39 @@ class CancelBatchBody(msgspec.Struct, forbid_unknown_fields=True):
     """Orders to cancel, by the ids that the exchange gave them."""
 
     order_ids: Annotated[list[IdField], Meta(min_length=1, max_length=ITEMS_MAX)]
+
+
+class CancelAllBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which orders of the broker are canceled: those that have all that is named; `{}` is all of
+    them. Only the digits of `document_number` count."""
+
+    symbol: SymbolField | None = None
+    side: Side | None = None
+    document_number: DocumentNumberField | None = None
+
+
+class MassCancelAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The cancels are in the logs and will be carried out."""
+
+    mass_cancel_id: IdField
+
+
+class CancelAfterBody(msgspec.Struct, forbid_unknown_fields=True):
+    """When the switch fires, counted from now; 0 takes it away."""
+
+    timeout_seconds: Annotated[
+        int, Meta(ge=0, le=TIMEOUT_SECONDS_MAX, description="Whole seconds, at most a day.")
+    ]
+
+
+class CancelAfterAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The switch as it is now."""
+
+    timeout_seconds: Annotated[int, Meta(ge=0, le=TIMEOUT_SECONDS_MAX)]
+    fires_at: Annotated[TimeField | None, Meta(description="Null where it was taken away.")]
+    mass_cancel_id: Annotated[
+        IdField | None, Meta(description="The id under which the orders will be canceled.")
+    ]
 
 
 class FieldErrorItem(msgspec.Struct, forbid_unknown_fields=True):

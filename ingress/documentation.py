@@ -14,7 +14,11 @@ from ingress.bodies import (
     BatchAnswer,
     BatchBody,
     BatchItem,
+    CancelAfterAnswer,
+    CancelAfterBody,
+    CancelAllBody,
     CancelBatchBody,
+    MassCancelAnswer,
     OrderBody,
     RawBatch,
     ValidatedAnswer,
@@ -30,6 +34,7 @@ from ingress.intake import (
     refuse_passed,
     validated,
 )
+from ingress.mass_routes import cancel_after_answer, mass_cancel_answer
 from ingress.preferences import WAIT_SECONDS_MAX
 from protocol.enums import OrderState
 from protocol.units import CLIENT_ORDER_ID
@@ -291,6 +296,59 @@ CANCEL_BATCH = Operation(
         raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"order_ids":[]}'),
         raised(decode, msgspec.json.Decoder(CancelBatchBody), b"{}"),
         raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"ids":[]}'),
+        unavailable(),
+    ),
+)
+
+_MASS_CANCEL_ID = "5d0c8f5e-6b1f-4c39-9a0e-2f7d3b9e4a61"
+_ALL = msgspec.json.Decoder(CancelAllBody)
+_AFTER = msgspec.json.Decoder(CancelAfterBody)
+
+CANCEL_ALL = Operation(
+    operation_id="cancel_all_orders",
+    summary="Cancel all orders",
+    description="All orders of the broker, or those that have the `symbol`, the `side` and the"
+    " `document_number` that are named. Every order is reached that was acknowledged before this"
+    " request was sent. To name the symbol is cheaper: otherwise the cancel goes to every symbol.",
+    body=CancelAllBody,
+    body_examples={"one side of a symbol": {"symbol": samples.SYMBOL, "side": "bid"}, "all": {}},
+    answers={
+        202: Success(
+            "The cancel is in the log of each symbol, on disk, and will be carried out.",
+            MassCancelAnswer,
+            mass_cancel_answer(_MASS_CANCEL_ID),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, _ALL, b""),
+        raised(decode, _ALL, b'{"side":"buy"}'),
+        raised(decode, _ALL, b'{"symbols":[]}'),
+        *_NOT_KEPT,
+    ),
+)
+
+CANCEL_AFTER = Operation(
+    operation_id="cancel_all_orders_after",
+    summary="Arm the dead-man switch",
+    description="When the switch is not armed again within `timeout_seconds`, all orders of the"
+    " broker are canceled, once, with the reason `cancel_timer`. Each call begins anew; 0 takes the"
+    " switch away. Orders that are placed afterwards are not canceled.",
+    body=CancelAfterBody,
+    body_examples={"arm it": {"timeout_seconds": 60}, "take it away": {"timeout_seconds": 0}},
+    answers={
+        200: Success(
+            "The switch as it is now; it is kept on disk.",
+            CancelAfterAnswer,
+            cancel_after_answer(60, samples.TIME_MS + 60_000, _MASS_CANCEL_ID),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, _AFTER, b""),
+        raised(decode, _AFTER, b'{"timeout_seconds":-1}'),
+        raised(decode, _AFTER, b"{}"),
+        raised(decode, _AFTER, b'{"timeout":60}'),
         unavailable(),
     ),
 )

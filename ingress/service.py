@@ -1,7 +1,6 @@
 """Ingress as a service: what it offers and how it is put together."""
 
 import asyncio
-import contextlib
 
 from fastapi import APIRouter
 
@@ -13,6 +12,8 @@ from ingress.debug import debug_router
 from ingress.documentation import (
     AMEND,
     CANCEL,
+    CANCEL_AFTER,
+    CANCEL_ALL,
     CANCEL_BATCH,
     CANCEL_BY_CLIENT_ID,
     ISSUE_KEY,
@@ -23,9 +24,12 @@ from ingress.documentation import (
     REVOKE_KEYS,
     VALIDATE,
 )
+from ingress.mass_cancels import MassCancels
+from ingress.mass_routes import MassRoutes
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
+from ingress.timers import CancelTimers
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
@@ -57,17 +61,26 @@ def create(context: Context) -> Service:
     pressure = Pressure(gauge)
     routes = OrderRoutes(context, appender, channel, pressure, settings.decision_wait_ms / 1000)
     batches = BatchRoutes(context, routes)
+    mass_cancels = MassCancels(context, appender)
+    switches = AsyncChannel(
+        settings.redis_url, f"timers-{settings.instance}", on_connect=context.follow_history
+    )
+    timers = CancelTimers(context, switches, mass_cancels)
+    mass = MassRoutes(context, mass_cancels, timers, pressure)
     watching: set[asyncio.Task[None]] = set()
 
     async def start() -> None:
-        watching.add(asyncio.create_task(pressure.watch()))
+        for work in (pressure.watch(), timers.watch()):
+            task = asyncio.create_task(work)
+            context.depends_on(task)
+            watching.add(task)
 
     async def stop() -> None:
         for task in watching:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.wait(watching)  # However they ended.
         await gauge.close()
+        await switches.close()
         await appender.close()
         await channel.close()
 
@@ -88,6 +101,8 @@ def create(context: Context) -> Service:
             Endpoint("POST", "/orders/validate", routes.validate, VALIDATE),
             Endpoint("POST", "/orders/batch", batches.place, PLACE_BATCH, BATCH_BYTES_MAX),
             Endpoint("DELETE", "/orders", batches.cancel, CANCEL_BATCH),
+            Endpoint("POST", "/orders/cancel-all", mass.cancel_all, CANCEL_ALL),
+            Endpoint("POST", "/orders/cancel-all-after", mass.cancel_after, CANCEL_AFTER),
             Endpoint("PATCH", "/orders/{order_id}", routes.amend, AMEND),
             Endpoint("POST", "/orders/{order_id}/cancel", routes.cancel, CANCEL),
             Endpoint(

@@ -69,8 +69,9 @@ class Context:
     async def start(self) -> None:
         await self.registry.refresh()
         self.decisions.start()
+        # A process whose registry has stopped would honor revoked keys.
         self._tail = asyncio.create_task(self.registry.tail())
-        self._tail.add_done_callback(self._tail_ended)
+        self.depends_on(self._tail)
 
     async def follow_history(self) -> None:
         """See that Redis has all of its history, and go over to it when it is a new one.
@@ -166,7 +167,10 @@ class Context:
             instrument = self.directory.instruments_by_number.get(number)
         return instrument
 
-    def _tail_ended(self, task: "asyncio.Task[None]") -> None:
-        """A process whose registry has stopped would honour revoked keys."""
+    def depends_on(self, task: "asyncio.Task[None]") -> None:
+        """End the process when this task fails."""
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             self._on_failure(error)

@@ -120,6 +120,8 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "cancel_order",
             "get_order_by_client_id",
             "cancel_order_by_client_id",
+            "cancel_all_orders",
+            "cancel_all_orders_after",
         ),
     ),
     "market": ("What every broker can see of an instrument.", ("get_book", "get_price")),

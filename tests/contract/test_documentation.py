@@ -55,6 +55,9 @@ def test_every_success_is_as_documented(
         assert alice.http.post(cancel).status_code == 204
         assert alice.http.post(cancel, headers=shown).status_code == 200
     assert delete_orders(alice, ids).status_code == 200
+    assert alice.http.post("/orders/cancel-all", json={}).status_code == 202
+    switch = {"timeout_seconds": 0}
+    assert alice.http.post("/orders/cancel-all-after", json=switch).status_code == 200
     webhook = {"name": "w", "webhook_url": "http://127.0.0.1:9/"}
     registered = alice.http.post("/register", json=webhook, headers=admin).json()
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
@@ -156,6 +159,7 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("register_broker", "place_order", "cancel_orders", "validate_order", "place_orders"),
         *("get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
+        *("cancel_all_orders", "cancel_all_orders_after"),
         *("get_book", "get_price", "get_balance"),
         *("issue_api_key", "revoke_api_keys"),
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),

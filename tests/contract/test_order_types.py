@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from protocol import codec, ids, keys
+from protocol import ids
 from protocol.commands import PlaceOrder, PlaceSpecialOrder
-from protocol.enums import OrderType, SelfTradePrevention, TimeInForce
-from runtime.redis.channel import Channel
-from runtime.redis.order_log import log_entries
+from protocol.enums import SelfTradePrevention, TimeInForce
+from tests.support.logs import commands_of
 from tests.support.running import BrokerClient, RunningExchange
 
 INSTRUCTIONS = (
@@ -26,18 +25,6 @@ PLAIN = {
 
 def order(symbol: str, **more: Any) -> dict[str, Any]:
     return {"document_number": "1", "side": "bid", "symbol": symbol, "quantity": 1000} | more
-
-
-def commands_of(exchange: RunningExchange, symbol: str) -> list[Any]:
-    """All commands in the log of a symbol."""
-    channel = Channel(exchange.addresses["redis_url"], "tests")
-    try:
-        listed = channel.execute("HGET", keys.INSTRUMENTS, symbol).decode()
-        partition = int(listed.split(":")[2])
-        entries = log_entries(channel.execute("XRANGE", keys.orders(partition, symbol), "-", "+"))
-        return [codec.decode_command(entry.command) for entry in entries]
-    finally:
-        channel.close()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +69,7 @@ def test_instructions_reach_the_log_and_the_answer(
     assert placed.status_code == 201, placed.text
     answer = placed.json()
     assert {name: answer[name] for name in INSTRUCTIONS} == instructions | {"stop_price": None}
-    (command,) = commands_of(exchange, symbol)
+    (command,) = commands_of(exchange.addresses["redis_url"], symbol)
     assert isinstance(command, PlaceSpecialOrder)
     assert (command.time_in_force, command.post_only) == (TimeInForce.DAY, True)
     assert command.self_trade_prevention is SelfTradePrevention.CANCEL_RESTING
@@ -94,9 +81,8 @@ def test_a_plain_order_stays_a_short_command(
 ) -> None:
     alice.bid(symbol, 10, 5)
     alice.http.post("/orders", json=order(symbol, price=10, time_in_force="gtc"))
-    commands = commands_of(exchange, symbol)
+    commands = commands_of(exchange.addresses["redis_url"], symbol)
     assert [type(command) for command in commands] == [PlaceOrder, PlaceOrder]
-    assert [command.order_type for command in commands] == [OrderType.LIMIT] * 2
 
 
 def test_the_same_order_spelled_otherwise_is_a_repeat(alice: BrokerClient, symbol: str) -> None:

@@ -26,6 +26,7 @@ KEY = "xk_key"
 ORDER = json.dumps(order_body(price=10)).encode()
 _CHANGING = re.compile(
     rb"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"  # Order ids.
+    rb'|(?<=mass_cancel_id":")[^"]*'
     rb'|(?<=_at":")[^"]*|(?<="sequence":)[0-9]+'
 )
 
@@ -82,6 +83,8 @@ def test_every_hot_endpoint_answers_the_same_bytes_through_plain_asgi(
         "POST /orders/validate": ("/orders/validate", ORDER),
         "POST /orders/batch": ("/orders/batch", b'{"orders":[%b]}' % ORDER),
         "DELETE /orders": ("/orders", json.dumps({"order_ids": [order_id]}).encode()),
+        "POST /orders/cancel-all": ("/orders/cancel-all", b'{"symbol":"PETR4"}'),
+        "POST /orders/cancel-all-after": ("/orders/cancel-all-after", b'{"timeout_seconds":0}'),
         "PATCH /orders/{order_id}": (f"/orders/{order_id}", amend),
         "POST /orders/{order_id}/cancel": (f"/orders/{order_id}/cancel", b""),
         "POST /orders/by-client-id/{symbol}/{client_order_id}/cancel": (
