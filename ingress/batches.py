@@ -16,6 +16,7 @@ from ingress.routes import OrderRoutes
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.problems import Problem, as_problem
+from runtime.http.rate_limit import Kind
 from runtime.process.promise import begin
 
 _orders_decoder = msgspec.json.Decoder(RawBatch)
@@ -34,6 +35,7 @@ class BatchRoutes:
         broker = await self._context.authenticate(call.authorization)
         headers = OrderHeaders(None, order_headers(call.headers).wait_seconds)
         bodies = decode(_orders_decoder, call.body).orders
+        self._context.rate_limits.owe(broker.broker_id, Kind.ORDERS, len(bodies) - 1)
         return await _together(
             [self._orders.place_order(broker, bytes(body), headers) for body in bodies],
             [f"#/orders/{at}" for at in range(len(bodies))],
@@ -43,6 +45,7 @@ class BatchRoutes:
         """200 with a result for each id."""
         broker = await self._context.authenticate(call.authorization)
         order_ids = decode(_cancels_decoder, call.body).order_ids
+        self._context.rate_limits.owe(broker.broker_id, Kind.CANCELS, len(order_ids) - 1)
         with_order = wants_order(call.headers)
         return await _together(
             [self._orders.cancel_order(broker, order_id, with_order) for order_id in order_ids],

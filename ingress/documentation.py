@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from ingress import refusals
 from ingress.batches import batch_answer, item_problem
@@ -23,8 +22,6 @@ from ingress.bodies import (
     RawBatch,
     ValidatedAnswer,
 )
-from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer, check_webhook_url
-from ingress.debug import ResetAnswer
 from ingress.intake import (
     accepted,
     decode,
@@ -34,20 +31,21 @@ from ingress.intake import (
     refuse_passed,
     validated,
 )
+from ingress.limits import refuse_order
 from ingress.mass_routes import cancel_after_answer, mass_cancel_answer
 from ingress.preferences import WAIT_SECONDS_MAX
 from protocol.enums import OrderState
+from protocol.registry import BrokerLimitsSet
 from protocol.units import CLIENT_ORDER_ID
 from runtime.http import samples
 from runtime.http.operations import (
-    ADMIN_KEY,
     Operation,
     Success,
     header_parameter,
     raised,
 )
 from runtime.http.orders import client_order_not_found, forbidden, order_answer, order_not_found
-from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
+from runtime.http.problems import Problem, unauthorized, unavailable
 from runtime.http.schemas import InTheLogAnswer, OrderAnswer
 
 _LIMIT: dict[str, Any] = {
@@ -103,20 +101,21 @@ def _amending(body: bytes, if_match: bytes | None = None) -> Problem:
     return raised(parse_amendment, body, samples.ORDER.sequence, if_match, samples.TIME_MS)
 
 
-def _registering(**body: Any) -> Problem:
-    try:
-        RegisterBody.model_validate(body)
-    except ValidationError as error:
-        return invalid_body([e | {"loc": ("body", *e["loc"])} for e in error.errors()])
-    raise AssertionError(f"{body} is valid")
-
-
 _PASSED = raised(refuse_passed, samples.TIME_MS - 1, samples.TIME_MS)
 
+_LIMITED = tuple(
+    raised(refuse_order, rules, _PLACED)
+    for rules in (
+        BrokerLimitsSet("b", is_enabled=False),
+        BrokerLimitsSet("b", order_quantity_max=500),
+        BrokerLimitsSet("b", order_notional_max=1_000_000),
+    )
+)
 _ORDER_PROBLEMS = (
     unauthorized("api key"),
     refusals.sent_before(samples.ORDER_ID, with_header=False),
     raised(parse_order, b"price=3150", samples.BROKER.broker_id),
+    *_LIMITED,
     _placing({"price": 0}),
     _placing({"symbol": None}),
     _placing({"prize": 3150}),
@@ -385,6 +384,7 @@ AMEND = Operation(
         refusals.quantity_below_filled(_FILLED),
         refusals.version_mismatch(samples.ORDER.version),
         _amending(b"price=3155"),
+        *_LIMITED,
         _amending(b'{"price":0}'),
         _amending(b'{"side":"ask"}'),
         _PASSED,
@@ -392,87 +392,4 @@ AMEND = Operation(
         _amending(b'{"price":3155}', b"2"),
         *_NOT_KEPT,
     ),
-)
-
-_ADMIN_PROBLEMS = (
-    unauthorized("admin key"),
-    unavailable(),
-    refusals.registration_unknown(_NO_ANSWER),
-)
-_KEY = "xk_8Jm2nX0b7o1vQy5c3rT9wZ4dK6fH2gL8pS0aE7iU1xM"
-
-REGISTER = Operation(
-    operation_id="register_broker",
-    summary="Register a broker",
-    description="The answer holds the broker's API key and, where a webhook URL was sent, the"
-    " secret that verifies webhooks. Both are shown this once.",
-    key=ADMIN_KEY,
-    body=RegisterBody,
-    body_examples={
-        "with webhooks": {
-            "name": samples.BROKER.name,
-            "webhook_url": "https://broker.example/executions",
-        },
-        "without webhooks": {"name": samples.BROKER.name},
-    },
-    answers={
-        201: Success(
-            "The broker is registered and its key works at once.",
-            RegisteredAnswer,
-            msgspec.json.encode(
-                RegisteredAnswer(
-                    broker_id=samples.BROKER.broker_id,
-                    api_key=_KEY,
-                    webhook_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # noqa: S106 - a sample.
-                ).model_dump()
-            ),
-        )
-    },
-    problems=(
-        *_ADMIN_PROBLEMS,
-        invalid_body([{"loc": ("body", 0), "type": "json_invalid", "msg": "JSON decode error"}]),
-        _registering(name=""),
-        _registering(),
-        _registering(name=samples.BROKER.name, nome=samples.BROKER.name),
-        raised(check_webhook_url, "/executions", False),
-    ),
-)
-
-ISSUE_KEY = Operation(
-    operation_id="issue_api_key",
-    summary="Give a broker a new key",
-    description="All keys that the broker had are revoked at once.",
-    key=ADMIN_KEY,
-    answers={
-        201: Success(
-            "The new key works at once.",
-            IssuedKeyAnswer,
-            msgspec.json.encode(IssuedKeyAnswer(api_key=_KEY).model_dump()),
-        )
-    },
-    problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found()),
-)
-
-REVOKE_KEYS = Operation(
-    operation_id="revoke_api_keys",
-    summary="Revoke all keys of a broker",
-    description="Its orders stay in the book.",
-    key=ADMIN_KEY,
-    answers={204: Success("No key of the broker works any more.")},
-    problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found()),
-)
-
-RESET = Operation(
-    operation_id="reset_exchange",
-    summary="Forget all orders, trades and balances",
-    description="Brokers, their keys and the instruments stay.",
-    key=ADMIN_KEY,
-    answers={
-        200: Success(
-            "The exchange is empty and has a new history.",
-            ResetAnswer,
-            ResetAnswer(history_id="3f1c9a7e5b2d4c608f7e6d5c4b3a2918").model_dump_json().encode(),
-        )
-    },
-    problems=(unauthorized("admin key"), unavailable()),
 )

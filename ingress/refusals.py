@@ -32,10 +32,10 @@ def outcome_unknown(error: Exception) -> Problem:
     )
 
 
-def canceled_in_part(error: Exception) -> Problem:
+def taken_in_part(error: Exception) -> Problem:
     return Problem(
         "outcome_unknown",
-        "some of the symbols have taken the cancel and others not; send it again, which is"
+        "some of the symbols have taken the request and others not; send it again, which is"
         f" harmless ({error})",
     )
 

@@ -4,6 +4,7 @@ import time
 
 from ingress import refusals
 from ingress.appender import Appender
+from ingress.controls import BrokerControls
 from ingress.intake import (
     accepted,
     in_the_log,
@@ -12,6 +13,7 @@ from ingress.intake import (
     refuse_passed,
     validated,
 )
+from ingress.limits import refuse_amendment, refuse_order
 from ingress.listing import known_symbol, list_symbol
 from ingress.preferences import OrderHeaders, order_headers, wants_order
 from ingress.pressure import Pressure
@@ -19,7 +21,7 @@ from protocol import codec, ids, keys
 from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
-from protocol.registry import Broker, Instrument
+from protocol.registry import Broker, BrokerLimits, Instrument
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
 from runtime.http.decisions import Verdict
@@ -49,12 +51,14 @@ class OrderRoutes:
         appender: Appender,
         channel: AsyncChannel,
         pressure: Pressure,
+        controls: BrokerControls,
         decision_wait_seconds: float,
     ) -> None:
         self._context = context
         self._appender = appender
         self._channel = channel
         self._pressure = pressure
+        self._controls = controls
         self._decision_wait_seconds = decision_wait_seconds
 
     async def place(self, call: Call) -> Answer:
@@ -70,15 +74,20 @@ class OrderRoutes:
         """:meth:`place` for a broker that is known; ``body`` is the JSON of one order."""
         symbol, order = parse_order(body, broker.broker_id, headers.idempotency_key)
         instrument = self._context.directory.instruments.get(symbol)
+        limits = self._limits_of(broker.broker_id)
         try:
+            if limits is not None:
+                refuse_order(limits.rules, order)
             refuse_passed(order.valid_until_ms, time.time_ns() // 1_000_000)
         except Problem:
-            # A repeat is answered as the first sending was, also when its time has passed.
+            # A repeat is answered as the first sending was, whatever has changed since.
             if instrument is None or await self._first_sending(instrument, order) is None:
                 raise
         self._pressure.admit_order()
         if instrument is None:
             instrument = await in_task(list_symbol(self._context, self._channel, symbol))
+        if limits is not None:
+            await self._controls.ensure(instrument, limits)
         request = _append_request(instrument, order)
         place = await self._appender.append(instrument, request)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
@@ -103,12 +112,18 @@ class OrderRoutes:
         instrument = await in_task(known_symbol(self._context, symbol))
         first = None if instrument is None else await self._first_sending(instrument, order)
         if first is None:
+            if (limits := self._limits_of(broker.broker_id)) is not None:
+                refuse_order(limits.rules, order)
             refuse_passed(order.valid_until_ms, time.time_ns() // 1_000_000)
         elif first.digest != digest(symbol, codec.encode(order)):
             assert instrument is not None, "it was sent before"
             order_id = ids.encode(first.time_ms, instrument.number, first.sequence)
             raise refusals.sent_before(order_id, headers.idempotency_key is not None)
         return Answer(200, validated(order))
+
+    def _limits_of(self, broker_id: str) -> BrokerLimits | None:
+        limits = self._context.directory.limits
+        return limits.get(broker_id) if limits else None  # Hardly any exchange has some.
 
     async def _order_when_decided(
         self, instrument: Instrument, place: LogPlace, order_id: str, seconds: int
@@ -206,6 +221,8 @@ class OrderRoutes:
         order = (await own_order(self._context, call)).order
         now_ms = time.time_ns() // 1_000_000
         command = parse_amendment(call.body, order.sequence, call.header(b"if-match"), now_ms)
+        if (limits := self._limits_of(order.broker_id)) is not None:
+            refuse_amendment(limits.rules, order, command)
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_order()

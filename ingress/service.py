@@ -4,10 +4,21 @@ import asyncio
 
 from fastapi import APIRouter
 
+from ingress.admin_documentation import (
+    CANCEL_ALL_OF_BROKER,
+    GET_LIMITS,
+    ISSUE_KEY,
+    REGISTER,
+    RESET,
+    REVOKE_KEYS,
+    SET_LIMITS,
+)
 from ingress.appender import Appender
 from ingress.batches import BatchRoutes
 from ingress.bodies import BATCH_BYTES_MAX
+from ingress.broadcast import Broadcast
 from ingress.brokers import brokers_router
+from ingress.controls import BrokerControls
 from ingress.debug import debug_router
 from ingress.documentation import (
     AMEND,
@@ -16,16 +27,13 @@ from ingress.documentation import (
     CANCEL_ALL,
     CANCEL_BATCH,
     CANCEL_BY_CLIENT_ID,
-    ISSUE_KEY,
     PLACE,
     PLACE_BATCH,
-    REGISTER,
-    RESET,
-    REVOKE_KEYS,
     VALIDATE,
 )
 from ingress.mass_cancels import MassCancels
 from ingress.mass_routes import MassRoutes
+from ingress.operator import operator_router
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
@@ -59,9 +67,12 @@ def create(context: Context) -> Service:
     )
     gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
     pressure = Pressure(gauge)
-    routes = OrderRoutes(context, appender, channel, pressure, settings.decision_wait_ms / 1000)
+    broadcast = Broadcast(context, appender)
+    controls = BrokerControls(context, broadcast)
+    wait_seconds = settings.decision_wait_ms / 1000
+    routes = OrderRoutes(context, appender, channel, pressure, controls, wait_seconds)
     batches = BatchRoutes(context, routes)
-    mass_cancels = MassCancels(context, appender)
+    mass_cancels = MassCancels(broadcast)
     switches = AsyncChannel(
         settings.redis_url, f"timers-{settings.instance}", on_connect=context.follow_history
     )
@@ -86,13 +97,17 @@ def create(context: Context) -> Service:
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
+    router.include_router(operator_router(context, channel, controls, mass_cancels))
     operations = {
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
         ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+        ("PUT", "/admin/brokers/{broker_id}/limits"): SET_LIMITS,
+        ("GET", "/admin/brokers/{broker_id}/limits"): GET_LIMITS,
+        ("POST", "/admin/brokers/{broker_id}/cancel-all"): CANCEL_ALL_OF_BROKER,
     }
     if context.settings.is_development:
-        router.include_router(debug_router(context))
+        router.include_router(debug_router(context, controls))
         operations["POST", "/debug/reset"] = RESET
     return Service(
         name="ingress",

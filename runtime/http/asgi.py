@@ -16,6 +16,7 @@ from protocol.units import BODY_BYTES_MAX
 from runtime.http.dispatcher import FALLBACK, Dispatcher, answer_headers, problem_answer
 from runtime.http.endpoints import Answer, Call, Endpoint, Headers
 from runtime.http.problems import body_too_large
+from runtime.http.rate_limit import RateLimits
 
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
 
@@ -23,9 +24,9 @@ _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead
 class Application:
     """``dispatcher`` answers the hot endpoints, ``api`` everything else."""
 
-    def __init__(self, api: FastAPI, endpoints: list[Endpoint]) -> None:
+    def __init__(self, api: FastAPI, endpoints: list[Endpoint], rate_limits: RateLimits) -> None:
         self.api = api
-        self.dispatcher = Dispatcher(endpoints)
+        self.dispatcher = Dispatcher(endpoints, rate_limits)
         self._app: ASGIApp = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

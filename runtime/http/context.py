@@ -12,6 +12,7 @@ from runtime.http.coalescer import Coalescer
 from runtime.http.decisions import Decisions
 from runtime.http.keyring import Keyring
 from runtime.http.problems import unauthorized
+from runtime.http.rate_limit import RateLimits
 from runtime.postgres import history
 from runtime.postgres.archive import Archive
 from runtime.process.errors import HistoryChanged
@@ -56,6 +57,7 @@ class Context:
             settings.redis_url, settings.instance, self.directory, self.follow_history
         )
         self.keyring = Keyring(self.directory, settings.admin_key)
+        self.rate_limits = RateLimits(self.directory, self.keyring)
         self.archive = Archive(settings.database_url)
         self._link = Link(settings.redis_url, f"reads-{settings.instance}")
         self._reads: Coalescer[tuple[RedisCommand, ...], list[object]] = Coalescer(

@@ -75,6 +75,13 @@ If an answer does not arrive, the order may or may not have been taken. Give eve
 Cancels can always be repeated. To amend only the version that you have read, send its `version`
 in the header `If-Match`.
 
+## Limits of a broker
+
+The operator can stop a broker, or limit its orders and its messages. A broker that is stopped gets
+`broker_disabled` for new orders and amendments; its cancels and reads pass. Who sends more messages
+a second than allowed gets `429` `rate_limited` with `Retry-After`. Orders, cancels and reads are
+counted apart, and the headers `RateLimit-Policy` and `RateLimit` say how much is left.
+
 ## Errors
 
 Every error is `application/problem+json` (RFC 9457). Programs should look at `code`, which never
@@ -128,7 +135,13 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cash": ("The balance of the calling broker.", ("get_balance",)),
     "admin": (
         "Calls of the exchange itself, with the admin key.",
-        ("issue_api_key", "revoke_api_keys"),
+        (
+            "issue_api_key",
+            "revoke_api_keys",
+            "get_broker_limits",
+            "set_broker_limits",
+            "cancel_all_of_broker",
+        ),
     ),
     "health": (
         "For load balancers and monitoring; no key is needed.",

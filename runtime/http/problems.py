@@ -28,6 +28,7 @@ CONTENT_TYPE = b"application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "malformed_request": (400, "The request is not valid HTTP"),
     "unauthorized": (401, "A valid key is needed"),
+    "broker_disabled": (403, "The operator has stopped the broker"),
     "forbidden": (403, "The order belongs to another broker"),
     "not_found": (404, "There is no such resource"),
     "order_not_found": (404, "There is no such order"),
@@ -54,6 +55,8 @@ CODES: dict[str, tuple[int, str]] = {
     "display_quantity_not_allowed": (422, "The order cannot have a display_quantity"),
     "invalid_display_quantity": (422, "The display_quantity does not fit the quantity"),
     "valid_until_passed": (422, "valid_until is not in the future"),
+    "order_quantity_limit": (422, "The quantity is above the limit of the broker"),
+    "order_notional_limit": (422, "Price times quantity is above the limit of the broker"),
     "nothing_to_amend": (422, "The request names nothing to change"),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another order"),
     "invalid_idempotency_key": (422, "The Idempotency-Key is invalid"),
@@ -62,6 +65,7 @@ CODES: dict[str, tuple[int, str]] = {
     "symbol_not_listed": (422, "The symbol is not listed"),
     "invalid_parameter": (422, "A query parameter is invalid"),
     "invalid_webhook_url": (422, "The webhook URL cannot be used"),
+    "rate_limited": (429, "The broker has sent too many messages"),
     "internal_error": (500, "The exchange failed"),
     "overloaded": (503, "The exchange is overloaded and took nothing"),
     "unavailable": (503, "A server of the exchange cannot be used, and nothing was taken"),
@@ -147,6 +151,28 @@ def unavailable() -> Problem:
     )
 
 
+def rate_limited(kind: str, per_second: int, seconds: int) -> Problem:
+    """Too many messages of a kind; the next may come after ``seconds``."""
+    wait = max(1, seconds)
+    return Problem(
+        "rate_limited",
+        f"nothing was taken: you may send {per_second} {kind} a second; try again after"
+        " Retry-After",
+        headers=((b"retry-after", b"%d" % wait), *rate_limit_headers(kind, per_second, 0, wait)),
+    )
+
+
+def rate_limit_headers(
+    kind: str, per_second: int, free: int, seconds: int
+) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of the IETF draft "RateLimit header fields for HTTP"."""
+    name = kind.encode()
+    return (
+        (b"ratelimit-policy", b'"%b";q=%d;w=1' % (name, per_second)),
+        (b"ratelimit", b'"%b";r=%d;t=%d' % (name, free, seconds)),
+    )
+
+
 def internal_error() -> Problem:
     return Problem("internal_error", "the failure was logged under this request_id")
 
@@ -192,6 +218,9 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         problem = Problem(
             "method_not_allowed", "the header Allow lists the methods", headers=((b"allow", allow),)
         )
+    elif error.status_code == 400:
+        # What the parser of JSON cannot read at all, as bytes that are not UTF-8.
+        problem = Problem("malformed_json", f"the body must be one JSON object: {error.detail}")
     else:
         problem = Problem("not_found", "nothing is at this path; /docs lists the calls")
     return _as_response(request, problem)

@@ -63,6 +63,10 @@ def test_every_success_is_as_documented(
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
     assert alice.http.post(keys, headers=admin).status_code == 201
     assert alice.http.delete(keys, headers=admin).status_code == 204
+    broker = f"/admin/brokers/{registered['broker_id']}"
+    assert alice.http.put(f"{broker}/limits", json={}, headers=admin).status_code == 200
+    assert alice.http.get(f"{broker}/limits", headers=admin).status_code == 200
+    assert alice.http.post(f"{broker}/cancel-all", headers=admin).status_code == 202
 
     documented = {
         (name, int(status))
@@ -161,7 +165,8 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("get_order_by_client_id", "cancel_order_by_client_id"),
         *("cancel_all_orders", "cancel_all_orders_after"),
         *("get_book", "get_price", "get_balance"),
-        *("issue_api_key", "revoke_api_keys"),
+        *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
+        "cancel_all_of_broker",
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
         *("get_trade_count", "reset_exchange"),
     ]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ingress.appender import Appender
+from ingress.broadcast import Broadcast
 from ingress.mass_cancels import MassCancels
 from ingress.timers import CancelTimers
 from protocol import codec, keys
@@ -43,7 +44,7 @@ class Parts:
         channel.close()
         self.appender = Appender(redis_url, "log-t", 5000, self.context, limits)
         self.channel = AsyncChannel(redis_url, "timers-t")
-        self.mass_cancels = MassCancels(self.context, self.appender)
+        self.mass_cancels = MassCancels(Broadcast(self.context, self.appender))
         self.timers = CancelTimers(self.context, self.channel, self.mass_cancels, lease_ms=1)
 
     async def cancel(self, cancel: MassCancel, symbol: str | None = None) -> int:
