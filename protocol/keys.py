@@ -12,6 +12,8 @@ key                        type    writer         readers                  trimm
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
+{exchange}:timers          zset    ingress        ingress                  ingress, when fired
+{exchange}:timers:armed    hash    ingress        ingress                  ingress, when fired
 {exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
 {pNN}:bell                 stream  ingress        matcher                  append, MAXLEN
@@ -53,6 +55,10 @@ RESTORING = "{exchange}:restoring"
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"
+TIMERS = "{exchange}:timers"
+"""Broker id → the time in ms at which its dead-man switch fires, or is tried again."""
+ARMED = "{exchange}:timers:armed"
+"""Broker id → the id of the mass cancel of its switch."""
 
 _TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
 

@@ -1,136 +1,135 @@
-"""How often a broker may call: token buckets, and the headers that tell about them.
+"""How many messages a second a broker may send: a bucket each for orders, cancels and reads.
 
-Pure: the clock is handed in, milliseconds of one monotonic clock, and all numbers are integers.
-Orders, cancels and reads have buckets of their own, so that a broker who places too many orders
-can still cancel them. A broker without a policy is not limited. Each HTTP process counts alone.
-
-The headers are ``RateLimit`` and ``RateLimit-Policy`` of draft-ietf-httpapi-ratelimit-headers-10.
+A bucket holds what a second allows, and fills as time passes. A message that finds it empty is
+refused. A batch needs only one free place and owes the others, so it is never refused for its size.
+Every HTTP process counts for itself, and the limits are off unless the operator has set them.
 """
 
+import math
 from enum import Enum
-from typing import NamedTuple
 
-Headers = tuple[tuple[bytes, bytes], ...]
+from protocol.registry import BrokerLimitsSet, Directory
+from runtime.http.endpoints import Answer, Call, Endpoint
+from runtime.http.keyring import Keyring
+from runtime.http.problems import rate_limit_headers, rate_limited
+
+BUCKETS_MAX = 10_000
 
 
-class CallKind(str, Enum):
-    """What is counted together; the value is the name of the policy in the headers."""
+class Kind(str, Enum):
+    """What a message asks for."""
 
     ORDERS = "orders"
     CANCELS = "cancels"
     READS = "reads"
 
 
-class Policy(NamedTuple):
-    """Up to ``quota`` calls at once, and on average ``quota`` in ``window_seconds``; both are at
-    least 1."""
-
-    quota: int
-    window_seconds: int
-
-
-class Verdict(NamedTuple):
-    """What became of a call.
-
-    ``remaining`` is how many calls could follow at once. ``reset_seconds`` is how long it takes
-    until there is one more. ``retry_seconds`` is how long to wait until this very call would be
-    let in, 0 when it was.
-    """
-
-    kind: CallKind
-    policy: Policy
-    remaining: int
-    reset_seconds: int
-    retry_seconds: int
-
-    @property
-    def is_allowed(self) -> bool:
-        return not self.retry_seconds
-
-    def headers(self) -> Headers:
-        """The headers for the answer, also for one that is no refusal."""
-        name, (quota, window) = self.kind.value, self.policy
-        told: Headers = (
-            (b"ratelimit-policy", f'"{name}";q={quota};w={window}'.encode()),
-            (b"ratelimit", f'"{name}";r={self.remaining};t={self.reset_seconds}'.encode()),
-        )
-        if self.is_allowed:
-            return told
-        return (*told, (b"retry-after", b"%d" % self.retry_seconds))
-
-
 class Bucket:
-    """The tokens of one broker for one kind of call.
+    """``per_second`` messages a second; times are seconds of one monotonic clock."""
 
-    A token is counted as so many units as its window has milliseconds. Then each millisecond adds
-    ``quota`` units, and nothing is ever rounded.
-    """
+    __slots__ = ("_at", "_free", "per_second")
 
-    __slots__ = ("_at_ms", "_kind", "_units", "policy")
+    def __init__(self, per_second: int, now: float) -> None:
+        self.per_second = per_second
+        self._free = float(per_second)
+        self._at = now
 
-    def __init__(self, kind: CallKind, policy: Policy, now_ms: int, tokens: int) -> None:
-        self.policy = policy
-        self._kind = kind
-        self._at_ms = now_ms
-        self._units = min(tokens, policy.quota) * policy.window_seconds * 1000
+    def take(self, now: float) -> bool:
+        """Take a place for one message, if there is one."""
+        self._fill(now)
+        if self._free < 1:
+            return False
+        self._free -= 1
+        return True
 
-    def tokens(self, now_ms: int) -> int:
-        """How many calls could come at once."""
-        self._refill(now_ms)
-        return self._units // (self.policy.window_seconds * 1000)
+    def owe(self, count: int) -> None:
+        """Take more places than there may be."""
+        self._free -= count
 
-    def take(self, now_ms: int, count: int = 1) -> Verdict:
-        """Take ``count`` tokens, at least 1, or none when there are not enough of them.
+    def free(self, now: float) -> int:
+        """How many messages may come at once."""
+        self._fill(now)
+        return max(0, math.floor(self._free))
 
-        A ``count`` above the quota is let in when the bucket is full, for it could never be
-        otherwise; the bucket is then empty.
-        """
-        self._refill(now_ms)
-        quota, window = self.policy
-        token = window * 1000
-        missing = min(count, quota) * token - self._units
-        if missing <= 0:
-            self._units -= min(count, quota) * token
-        return Verdict(
-            self._kind,
-            self.policy,
-            remaining=self._units // token,
-            reset_seconds=_seconds(token - self._units % token, quota),
-            retry_seconds=_seconds(missing, quota) if missing > 0 else 0,
-        )
+    def seconds_until_free(self, now: float) -> int:
+        """Whole seconds until a message may come."""
+        self._fill(now)
+        return max(0, math.ceil((1 - self._free) / self.per_second))
 
-    def _refill(self, now_ms: int) -> None:
-        quota, window = self.policy
-        gained = (now_ms - self._at_ms) * quota
-        self._units = min(self._units + gained, quota * window * 1000)
-        self._at_ms = now_ms
+    def _fill(self, now: float) -> None:
+        free = self._free + (now - self._at) * self.per_second
+        self._free = min(float(self.per_second), free)
+        self._at = now
 
 
 class RateLimits:
-    """The buckets of all brokers."""
+    """The buckets of this process. ``directory`` has the limits of the brokers."""
 
-    def __init__(self) -> None:
-        self._buckets: dict[tuple[str, CallKind], Bucket] = {}
+    def __init__(self, directory: Directory, keyring: Keyring) -> None:
+        self._directory = directory
+        self._keyring = keyring
+        self._buckets: dict[tuple[str, Kind], Bucket] = {}
 
-    def set_policy(
-        self, broker_id: str, kind: CallKind, policy: Policy | None, now_ms: int
-    ) -> None:
-        """Limit a broker from now on, or with ``None`` no longer. A bucket begins full. Under a
-        changed policy it keeps its tokens, as far as they fit, so that a change gives nobody a
-        second burst."""
+    @property
+    def may_apply(self) -> bool:
+        """Whether any broker has limits."""
+        return bool(self._directory.limits)
+
+    async def answer(self, endpoint: Endpoint, call: Call, now: float) -> Answer:
+        """What the endpoint answers, unless the broker has sent too much; with the headers that
+        tell him how much he may send."""
+        kind = kind_of(endpoint)
+        bucket = self._bucket(call.authorization, kind, now)
+        if bucket is None:
+            return await endpoint.handler(call)
+        if not bucket.take(now):
+            raise rate_limited(kind.value, bucket.per_second, bucket.seconds_until_free(now))
+        answer = await endpoint.handler(call)
+        told = rate_limit_headers(
+            kind.value, bucket.per_second, bucket.free(now), bucket.seconds_until_free(now)
+        )
+        answer.headers = (*answer.headers, *told)
+        return answer
+
+    def owe(self, broker_id: str, kind: Kind, count: int) -> None:
+        """Count ``count`` messages more for a request that brings many."""
         bucket = self._buckets.get((broker_id, kind))
-        if policy is None:
-            self._buckets.pop((broker_id, kind), None)
-        elif bucket is None or bucket.policy != policy:
-            tokens = policy.quota if bucket is None else bucket.tokens(now_ms)
-            self._buckets[broker_id, kind] = Bucket(kind, policy, now_ms, tokens)
+        if bucket is not None:
+            bucket.owe(count)
 
-    def take(self, broker_id: str, kind: CallKind, now_ms: int, count: int = 1) -> Verdict | None:
-        """Count a call, or a batch of ``count``; ``None`` when the broker is not limited."""
-        bucket = self._buckets.get((broker_id, kind))
-        return None if bucket is None else bucket.take(now_ms, count)
+    def _bucket(self, authorization: bytes | None, kind: Kind, now: float) -> Bucket | None:
+        broker = self._keyring.broker(authorization)
+        limits = None if broker is None else self._directory.limits.get(broker.broker_id)
+        if broker is None or limits is None:
+            return None
+        per_second = per_second_of(limits.rules, kind)
+        key = (broker.broker_id, kind)
+        bucket = self._buckets.get(key)
+        if bucket is None or bucket.per_second != per_second:
+            if len(self._buckets) >= BUCKETS_MAX:
+                self._buckets.clear()
+            self._buckets.pop(key, None)
+            if per_second == 0:
+                return None
+            bucket = self._buckets[key] = Bucket(per_second, now)
+        return bucket
 
 
-def _seconds(units: int, quota: int) -> int:
-    """How long the bucket needs for so many units, in whole seconds, rounded up."""
-    return -(-units // (quota * 1000))
+def kind_of(endpoint: Endpoint) -> Kind:
+    """In which bucket a call of the endpoint is counted."""
+    if endpoint.method == "GET":
+        return Kind.READS
+    if endpoint.method == "DELETE" or "cancel" in endpoint.path:
+        return Kind.CANCELS
+    return Kind.ORDERS
+
+
+def per_second_of(rules: BrokerLimitsSet, kind: Kind) -> int:
+    """0 where there is no such limit."""
+    match kind:
+        case Kind.ORDERS:
+            return rules.orders_per_second
+        case Kind.CANCELS:
+            return rules.cancels_per_second
+        case Kind.READS:
+            return rules.reads_per_second

@@ -17,7 +17,7 @@ from protocol.units import (
 )
 from runtime.http.problems import CODES
 from tests.support.documentation import PROBLEM, Documentation
-from tests.support.running import BrokerClient, RunningExchange, bearer, order_body
+from tests.support.running import BrokerClient, RunningExchange, bearer, delete_orders, order_body
 
 LATE = {("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)}
 """Answers when the matcher takes its time, which it does not in these tests."""
@@ -48,13 +48,25 @@ def test_every_success_is_as_documented(
     ):
         assert alice.http.get(path).status_code == 200
     assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
-    assert alice.http.post(f"{by_client_id}/cancel").status_code == 204
-    assert alice.cancel(ids[0]).status_code == 204
+    assert alice.http.post("/orders/validate", json=order).status_code == 200
+    assert alice.http.post("/orders/batch", json={"orders": [order]}).status_code == 200
+    shown = {"prefer": "return=representation"}
+    for cancel in (f"{by_client_id}/cancel", f"/orders/{ids[0]}/cancel"):
+        assert alice.http.post(cancel).status_code == 204
+        assert alice.http.post(cancel, headers=shown).status_code == 200
+    assert delete_orders(alice, ids).status_code == 200
+    assert alice.http.post("/orders/cancel-all", json={}).status_code == 202
+    switch = {"timeout_seconds": 0}
+    assert alice.http.post("/orders/cancel-all-after", json=switch).status_code == 200
     webhook = {"name": "w", "webhook_url": "http://127.0.0.1:9/"}
     registered = alice.http.post("/register", json=webhook, headers=admin).json()
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
     assert alice.http.post(keys, headers=admin).status_code == 201
     assert alice.http.delete(keys, headers=admin).status_code == 204
+    broker = f"/admin/brokers/{registered['broker_id']}"
+    assert alice.http.put(f"{broker}/limits", json={}, headers=admin).status_code == 200
+    assert alice.http.get(f"{broker}/limits", headers=admin).status_code == 200
+    assert alice.http.post(f"{broker}/cancel-all", headers=admin).status_code == 202
 
     documented = {
         (name, int(status))
@@ -148,10 +160,13 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
 ) -> None:
     calls = documentation.operations()
     assert list(calls) == [
-        *("register_broker", "place_order", "get_order", "amend_order", "cancel_order"),
+        *("register_broker", "place_order", "cancel_orders", "validate_order", "place_orders"),
+        *("get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
+        *("cancel_all_orders", "cancel_all_orders_after"),
         *("get_book", "get_price", "get_balance"),
-        *("issue_api_key", "revoke_api_keys"),
+        *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
+        "cancel_all_of_broker",
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
         *("get_trade_count", "reset_exchange"),
     ]

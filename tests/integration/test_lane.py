@@ -26,6 +26,7 @@ KEY = "xk_key"
 ORDER = json.dumps(order_body(price=10)).encode()
 _CHANGING = re.compile(
     rb"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"  # Order ids.
+    rb'|(?<=mass_cancel_id":")[^"]*'
     rb'|(?<=_at":")[^"]*|(?<="sequence":)[0-9]+'
 )
 
@@ -79,6 +80,11 @@ def test_every_hot_endpoint_answers_the_same_bytes_through_plain_asgi(
     amend = b'{"quantity":5}'
     cases = {
         "POST /orders": ("/orders", ORDER),
+        "POST /orders/validate": ("/orders/validate", ORDER),
+        "POST /orders/batch": ("/orders/batch", b'{"orders":[%b]}' % ORDER),
+        "DELETE /orders": ("/orders", json.dumps({"order_ids": [order_id]}).encode()),
+        "POST /orders/cancel-all": ("/orders/cancel-all", b'{"symbol":"PETR4"}'),
+        "POST /orders/cancel-all-after": ("/orders/cancel-all-after", b'{"timeout_seconds":0}'),
         "PATCH /orders/{order_id}": (f"/orders/{order_id}", amend),
         "POST /orders/{order_id}/cancel": (f"/orders/{order_id}/cancel", b""),
         "POST /orders/by-client-id/{symbol}/{client_order_id}/cancel": (
@@ -127,7 +133,7 @@ def test_the_fast_lane_needs_nothing_of_asgi(line: Line, monkeypatch: pytest.Mon
         request("POST", "/orders", KEY, b"{"),
         request("GET", "/orders/nothing", KEY),
         request("GET", "/stocks/lower/book", KEY),
-        request("DELETE", "/orders", KEY),
+        request("PUT", "/orders", KEY),
         request("GET", "/nowhere", KEY),
         request("POST", "/orders", KEY, headers=[f"content-length: {BODY_BYTES_MAX + 1}"]),
         request("POST", "/orders", KEY, headers=["content-length: 5", "transfer-encoding: x"]),

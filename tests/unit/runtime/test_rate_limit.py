@@ -1,125 +1,137 @@
-"""Token buckets against a slow reference, and the headers. Times are milliseconds."""
+"""Message rates: buckets that fill with time, one for each kind of message."""
 
-from fractions import Fraction
+import asyncio
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from runtime.http.rate_limit import Bucket, CallKind, Policy, RateLimits
-
-ORDERS, CANCELS, READS = CallKind.ORDERS, CallKind.CANCELS, CallKind.READS
-ALICE, BOB = "alice", "bob"
-
-
-def limits(policy: Policy | None = None, kind: CallKind = ORDERS) -> RateLimits:
-    made = RateLimits()
-    made.set_policy(ALICE, kind, policy, 0)
-    return made
-
-
-def allowed(limits: RateLimits, now_ms: int, calls: int, kind: CallKind = ORDERS) -> int:
-    """How many of so many calls are let in."""
-    verdicts = [limits.take(ALICE, kind, now_ms) for _ in range(calls)]
-    return sum(verdict is None or verdict.is_allowed for verdict in verdicts)
+from protocol.registry import (
+    BrokerLimitsSet,
+    BrokerRegistered,
+    Directory,
+    KeyIssued,
+    RegistryEntry,
+    RegistryEvent,
+    hash_key,
+)
+from runtime.http.endpoints import Answer, Call, Endpoint
+from runtime.http.keyring import Keyring
+from runtime.http.problems import Problem
+from runtime.http.rate_limit import Bucket, Kind, RateLimits, kind_of
 
 
-def test_nobody_is_limited_by_default() -> None:
-    assert limits().take(ALICE, ORDERS, 0) is None
-    assert limits(Policy(1, 1)).take(BOB, ORDERS, 0) is None
+def test_a_bucket_holds_what_a_second_allows_and_fills_with_time() -> None:
+    bucket = Bucket(10, 100.0)
+    assert [bucket.take(100.0) for _ in range(11)] == [True] * 10 + [False]
+    assert (bucket.free(100.0), bucket.seconds_until_free(100.0)) == (0, 1)
+    assert bucket.free(100.35) == 3
+    assert bucket.take(100.35)
+    assert bucket.free(1000.0) == 10
 
 
-def test_a_burst_is_let_in_and_then_the_average_rate() -> None:
-    bucket = limits(Policy(10, 2))
-    assert allowed(bucket, 0, 20) == 10
-    assert allowed(bucket, 199, 5) == 0
-    assert allowed(bucket, 200, 5) == 1
-    assert allowed(bucket, 1200, 20) == 5
-    assert allowed(bucket, 60_000, 20) == 10
+def test_a_batch_owes_what_is_not_there() -> None:
+    bucket = Bucket(10, 0.0)
+    assert bucket.take(0.0)
+    bucket.owe(49)
+    assert not bucket.take(3.9)
+    assert bucket.seconds_until_free(0.0) == 5
+    assert bucket.take(4.2)
 
 
-def test_orders_cancels_and_reads_are_counted_apart() -> None:
-    bucket = limits(Policy(1, 1))
-    bucket.set_policy(ALICE, CANCELS, Policy(5, 1), 0)
-    assert allowed(bucket, 0, 9) == 1
-    assert allowed(bucket, 0, 9, CANCELS) == 5
-    assert allowed(bucket, 0, 9, READS) == 9
+async def taken(_call: Call) -> Answer:
+    return Answer(201, b"", ((b"location", b"/x"),))
 
 
-def test_a_limit_can_be_lifted() -> None:
-    bucket = limits(Policy(1, 1))
-    bucket.set_policy(ALICE, ORDERS, None, 0)
-    assert allowed(bucket, 0, 9) == 9
+PLACE = Endpoint("POST", "/orders", taken)
+CANCEL = Endpoint("POST", "/orders/{order_id}/cancel", taken)
+READ = Endpoint("GET", "/balance", taken)
 
 
-def test_a_changed_limit_gives_no_second_burst_and_an_unchanged_one_changes_nothing() -> None:
-    bucket = limits(Policy(10, 1))
-    assert allowed(bucket, 0, 8) == 8
-    bucket.set_policy(ALICE, ORDERS, Policy(10, 1), 0)
-    bucket.set_policy(ALICE, ORDERS, Policy(100, 1), 0)
-    assert allowed(bucket, 0, 9) == 2
-    bucket.set_policy(ALICE, ORDERS, Policy(3, 1), 1000)
-    assert allowed(bucket, 1000, 9) == 3
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/orders", Kind.ORDERS),
+        ("PATCH", "/orders/{order_id}", Kind.ORDERS),
+        ("POST", "/orders/batch", Kind.ORDERS),
+        ("POST", "/orders/validate", Kind.ORDERS),
+        ("DELETE", "/orders", Kind.CANCELS),
+        ("POST", "/orders/{order_id}/cancel", Kind.CANCELS),
+        ("POST", "/orders/cancel-all-after", Kind.CANCELS),
+        ("GET", "/orders/{order_id}", Kind.READS),
+    ],
+)
+def test_each_call_has_its_bucket(method: str, path: str, kind: Kind) -> None:
+    assert kind_of(Endpoint(method, path, taken)) is kind
 
 
-def test_a_batch_takes_all_its_tokens_or_none() -> None:
-    bucket = Bucket(ORDERS, Policy(10, 1), 0, 10)
-    assert bucket.take(0, 6).remaining == 4
-    refused = bucket.take(0, 6)
-    assert (refused.is_allowed, refused.remaining, refused.retry_seconds) == (False, 4, 1)
-    assert bucket.take(200, 6).is_allowed
+class Limited:
+    """Two brokers with the keys ``xk_a`` and ``xk_b``; calls come at the second ``now``."""
+
+    def __init__(self) -> None:
+        self.directory = Directory()
+        self.limits = RateLimits(self.directory, Keyring(self.directory, ""))
+        self.now = 0.0
+        for broker in "ab":
+            self.register(BrokerRegistered(broker, broker, 1))
+            self.register(KeyIssued(broker, hash_key(f"xk_{broker}")))
+
+    def register(self, event: RegistryEvent) -> None:
+        self.directory.apply(self.directory.sequence + 1, RegistryEntry([event]))
+
+    def call(self, endpoint: Endpoint, key: str | None = "xk_a") -> Answer:
+        authorization = None if key is None else f"Bearer {key}".encode()
+        call = Call([], authorization, b"", b"", ())
+        return asyncio.run(_answer(self.limits, endpoint, call, self.now))
 
 
-def test_a_batch_above_the_quota_is_let_in_when_the_bucket_is_full() -> None:
-    bucket = Bucket(ORDERS, Policy(10, 10), 0, 10)
-    assert bucket.take(0, 50).is_allowed
-    assert bucket.take(9_999, 50).retry_seconds == 1
-    assert bucket.take(10_000, 50).is_allowed
+async def _answer(limits: RateLimits, endpoint: Endpoint, call: Call, now: float) -> Answer:
+    return await limits.answer(endpoint, call, now)
 
 
-def test_the_headers_tell_the_policy_and_what_is_left() -> None:
-    bucket = Bucket(ORDERS, Policy(2, 60), 0, 2)
-    assert bucket.take(0).headers() == (
-        (b"ratelimit-policy", b'"orders";q=2;w=60'),
-        (b"ratelimit", b'"orders";r=1;t=30'),
+def test_without_limits_nothing_is_counted_or_told() -> None:
+    limited = Limited()
+    assert not limited.limits.may_apply
+    limited.register(BrokerLimitsSet("b", orders_per_second=1))
+    assert limited.limits.may_apply
+    for _ in range(5):
+        assert limited.call(PLACE).headers == ((b"location", b"/x"),)
+        assert limited.call(PLACE, None).status == 201
+        assert limited.call(PLACE, "xk_nobody").status == 201
+
+
+def test_who_sends_too_much_is_told_when_to_come_again() -> None:
+    limited = Limited()
+    limited.register(BrokerLimitsSet("a", orders_per_second=2, cancels_per_second=3))
+    assert limited.call(PLACE).headers[1:] == (
+        (b"ratelimit-policy", b'"orders";q=2;w=1'),
+        (b"ratelimit", b'"orders";r=1;t=0'),
     )
-    assert bucket.take(0).headers()[1] == (b"ratelimit", b'"orders";r=0;t=30')
-    assert bucket.take(1).headers() == (
-        (b"ratelimit-policy", b'"orders";q=2;w=60'),
-        (b"ratelimit", b'"orders";r=0;t=30'),
-        (b"retry-after", b"30"),
-    )
-    assert bucket.take(1_500).headers()[2] == (b"retry-after", b"29")
+    limited.call(PLACE)
+    with pytest.raises(Problem) as raised:
+        limited.call(PLACE)
+    assert (raised.value.code, raised.value.status) == ("rate_limited", 429)
+    headers = dict(raised.value.headers)
+    assert headers[b"retry-after"] == b"1"
+    assert headers[b"ratelimit"] == b'"orders";r=0;t=1'
+    # Cancels, reads and other brokers have nothing to do with it.
+    assert [limited.call(CANCEL).status for _ in range(3)] == [201] * 3
+    assert [limited.call(READ).status for _ in range(9)] == [201] * 9
+    assert limited.call(PLACE, "xk_b").status == 201
+    limited.now = 0.6
+    assert limited.call(PLACE).status == 201
 
 
-def test_a_limit_that_is_set_again_loses_no_part_of_a_token() -> None:
-    bucket = limits(Policy(1, 1))
-    assert allowed(bucket, 0, 1) == 1
-    bucket.set_policy(ALICE, ORDERS, Policy(1, 1), 500)
-    assert allowed(bucket, 999, 1) == 0
-    assert allowed(bucket, 1_000, 1) == 1
-
-
-CALLS = st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 12)), max_size=60)
-
-
-@given(st.integers(1, 10), st.integers(1, 7), CALLS)
-@settings(max_examples=500, deadline=None)
-def test_a_bucket_does_what_exact_fractions_do(
-    quota: int, window: int, calls: list[tuple[int, int]]
-) -> None:
-    bucket = Bucket(ORDERS, Policy(quota, window), 0, quota)
-    tokens, now_ms = Fraction(quota), 0
-    for step_ms, count in calls:
-        now_ms += step_ms
-        tokens = min(tokens + Fraction(step_ms * quota, window * 1000), Fraction(quota))
-        wanted = min(count, quota)
-        verdict = bucket.take(now_ms, count)
-        assert verdict.is_allowed == (tokens >= wanted)
-        if verdict.is_allowed:
-            tokens -= wanted
-        else:
-            waited = tokens + Fraction(verdict.retry_seconds * quota, window)
-            assert waited >= wanted > waited - Fraction(quota, window)
-        assert verdict.remaining == int(tokens)
-        later = tokens + Fraction(verdict.reset_seconds * quota, window)
-        assert int(later) > int(tokens) >= int(later - Fraction(quota, window))
+def test_another_limit_counts_at_once_and_none_is_none() -> None:
+    limited = Limited()
+    limited.register(BrokerLimitsSet("a", orders_per_second=1))
+    limited.call(PLACE)
+    with pytest.raises(Problem):
+        limited.call(PLACE)
+    limited.register(BrokerLimitsSet("a", orders_per_second=3))
+    assert [limited.call(PLACE).status for _ in range(3)] == [201] * 3
+    limited.limits.owe("a", Kind.ORDERS, 50)
+    limited.now = 10.0
+    with pytest.raises(Problem) as raised:
+        limited.call(PLACE)
+    assert dict(raised.value.headers)[b"retry-after"] == b"7"
+    limited.register(BrokerLimitsSet("a"))
+    assert [limited.call(PLACE).status for _ in range(9)] == [201] * 9
