@@ -29,6 +29,7 @@ key                        type    writer         readers                  trimm
                                    version)
 {pNN}:prices:SYMBOL        list    matcher        readapi                  matcher, last 1000
 {pNN}:balances             hash    matcher        readapi                  never (one per broker)
+{pNN}:instruments          hash    matcher        readapi                  never (one per symbol)
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
 {pNN}:decided              channel matcher        ingress, readapi         nothing is kept
@@ -150,6 +151,11 @@ def prices(partition: int, symbol: str) -> str:
 def balances(partition: int) -> str:
     """Broker id → cash in cents, absolute, as text."""
     return f"{_TAGS[partition]}balances"
+
+
+def instrument_states(partition: int) -> str:
+    """Symbol → instrument record; a symbol without one is open and has no rules."""
+    return f"{_TAGS[partition]}instruments"
 
 
 def events(partition: int) -> str:

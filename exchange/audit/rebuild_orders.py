@@ -30,8 +30,6 @@ def restore_open(
             ),
             {"symbols": symbols},
         )
-        .tuples()
-        .all()
     )
     for symbol, sequence in past.heads.items():
         position = Position(sequence, last_trades.get(symbol, 0))
@@ -43,11 +41,13 @@ def restore_open(
     for row in stream(connection, chosen):
         record = order_record(row)
         writer.add("HSET", keys.open_orders(partition), record.field, codec.encode(record))
+        count += 1
+        if not record.shown_quantity:
+            continue  # A stop order that waits.
         assert record.price is not None, "a market order never rests"
         side = levels[record.symbol, record.side]
         quantity, orders = side.get(record.price, (0, 0))
-        side[record.price] = (quantity + record.open_quantity, orders + 1)
-        count += 1
+        side[record.price] = (quantity + record.shown_quantity, orders + 1)
     for symbol in {symbol for symbol, _ in levels}:
         bids, asks = (_levels(levels[symbol, s], s) for s in (Side.BID, Side.ASK))
         snapshot = books.snapshot(past.heads[symbol], bids, asks)

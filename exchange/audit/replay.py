@@ -7,6 +7,7 @@ from rich.console import Console
 from sqlalchemy import Connection, select
 from sqlalchemy import Engine as SqlEngine
 
+from exchange.audit.check import holdings_problem
 from exchange.audit.findings import Finding, audit
 from exchange.local.installation import Addresses
 from matcher.engine import Engine
@@ -68,6 +69,7 @@ class _Replay:
         self._rule = rule
         self._engine = Engine(rule)
         self._batches = self._commands = self._events = 0
+        self._instruments: dict[str, bytes] = {}
 
     def run(self) -> Replayed:
         table = tables.journal
@@ -85,6 +87,7 @@ class _Replay:
         if not problem:
             self._engine.check_invariants()
             stored = self._stored_state()
+            problem = self._tables_problem()
             if stored != state:
                 problem = f"the state is {state}, the tables hold {stored}"
         return Replayed(
@@ -117,6 +120,8 @@ class _Replay:
                 codec.encode(order.record(symbol, number_of_symbol))
                 for order in market.take_changed()
             ]
+        for encoded in batch.instruments:
+            self._instruments[codec.decode_instrument(encoded).symbol] = encoded
         balances = engine.take_balances()
         if records != batch.orders:
             return f"batch {number}: the orders are not those of the journal"
@@ -131,6 +136,17 @@ class _Replay:
         except codec.DecodeError:
             return self._engine.refuse(market, entry.sequence, UNREADABLE)
         return self._engine.apply(market, entry.sequence, entry.time_ms, command)
+
+    def _tables_problem(self) -> str:
+        """What the tables say of holdings and of rules, against the trades and the journal."""
+        symbols = list(self._engine.markets)
+        states = tables.instrument_states
+        rows = self._connection.execute(
+            select(states.c.symbol, states.c.record).where(states.c.symbol.in_(symbols))
+        )
+        if {row.symbol: bytes(row.record) for row in rows} != self._instruments:
+            return "the rules of instruments are not those of the journal"
+        return holdings_problem(self._connection, symbols)
 
     def _stored_state(self) -> str:
         """The state hash of an engine that is put together from the tables."""
@@ -150,6 +166,6 @@ class _Replay:
             )
         )
         records = [order_record(row) for row in rows]
-        for record in sorted(records, key=lambda r: r.priority or r.sequence):
+        for record in sorted(records, key=lambda r: r.turn):
             engine.restore(record)
         return engine.state_hash()
