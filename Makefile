@@ -77,11 +77,11 @@ COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit
 	--no-emit-find-links --no-emit-trusted-host --build-deps-for editable
 
 constraints: install-dev
-	$(COMPILE) $(UPGRADE) --allow-unsafe --extra local --extra report \
+	$(COMPILE) $(UPGRADE) --allow-unsafe --extra local --extra report --extra export \
 		--output-file constraints.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --allow-unsafe --constraint constraints.txt \
 		--output-file constraints-production.txt pyproject.toml
-	$(COMPILE) $(UPGRADE) --unsafe-package mini-exchange --extra dev --extra local --extra report \
+	$(COMPILE) $(UPGRADE) --unsafe-package mini-exchange --extra dev --extra local --extra report --extra export \
 		--constraint constraints.txt --output-file constraints-dev.txt pyproject.toml
 
 clean:
