@@ -10,7 +10,12 @@ from psycopg.rows import dict_row
 from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
 from protocol import codec
 from protocol.batches import GENESIS_HASH
-from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
+from protocol.registry import (
+    BrokerRegistered,
+    InstrumentListed,
+    InstrumentNamed,
+    RegistryEntry,
+)
 from protocol.units import timestamp
 from runtime.postgres import tables
 from runtime.postgres.binary import CopyTarget
@@ -263,4 +268,8 @@ def _store_registration(connection: Connection, sequence: int, entry: RegistryEn
             connection.execute(
                 "INSERT INTO instruments (number, symbol, partition) VALUES (%s, %s, %s)",
                 [event.number, event.symbol, event.partition],
+            )
+        elif isinstance(event, InstrumentNamed):
+            connection.execute(
+                "UPDATE instruments SET name = %s WHERE symbol = %s", [event.name, event.symbol]
             )

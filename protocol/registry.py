@@ -49,8 +49,21 @@ class InstrumentListed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     partition: int
 
 
+class InstrumentNamed(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The name of a listed symbol, for people."""
+
+    symbol: str
+    name: str
+
+
 RegistryEvent = (
-    BrokerRegistered | KeyIssued | KeysRevoked | EndpointAdded | EndpointDisabled | InstrumentListed
+    BrokerRegistered
+    | KeyIssued
+    | KeysRevoked
+    | EndpointAdded
+    | EndpointDisabled
+    | InstrumentListed
+    | InstrumentNamed
 )
 
 
@@ -109,6 +122,8 @@ class Directory:
     brokers_by_key_hash: dict[str, Broker] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     instruments_by_number: dict[int, Instrument] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """Symbol → name, where it was given one."""
     endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
     endpoints_by_broker: dict[str, list[WebhookEndpoint]] = field(default_factory=dict)
 
@@ -145,6 +160,8 @@ class Directory:
                 instrument = Instrument(event.symbol, event.number, event.partition)
                 self.instruments[event.symbol] = instrument
                 self.instruments_by_number[event.number] = instrument
+            case InstrumentNamed():
+                self.names[event.symbol] = event.name
 
     def _revoke(self, broker_id: str) -> None:
         revoked = [

@@ -109,7 +109,10 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "cancel_order_by_client_id",
         ),
     ),
-    "market": ("What every broker can see of an instrument.", ("get_book", "get_price")),
+    "market": (
+        "What every broker can see of an instrument.",
+        ("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
+    ),
     "cash": ("The balance of the calling broker.", ("get_balance",)),
     "admin": (
         "Calls of the exchange itself, with the admin key.",
