@@ -25,7 +25,10 @@ class Parameters:
             raise Problem("invalid_parameter", "the query string cannot be read") from error
         for name, value in pairs:
             if name not in names:
-                raise Problem("invalid_parameter", f"the parameters are {', '.join(names)}")
+                known = ", ".join(names) or "none"
+                raise Problem(
+                    "invalid_parameter", f"{name} is unknown; the parameters are: {known}"
+                )
             if name in self._values:
                 raise Problem("invalid_parameter", f"{name} is there twice")
             self._values[name] = value

@@ -107,13 +107,18 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "cancel_order",
             "get_order_by_client_id",
             "cancel_order_by_client_id",
+            "list_orders",
+            "list_trades",
         ),
     ),
     "market": (
         "What every broker can see of an instrument.",
         ("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
     ),
-    "cash": ("The balance of the calling broker.", ("get_balance",)),
+    "cash": (
+        "What the calling broker has: cash and shares.",
+        ("get_balance", "get_positions"),
+    ),
     "admin": (
         "Calls of the exchange itself, with the admin key.",
         ("issue_api_key", "revoke_api_keys"),

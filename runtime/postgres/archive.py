@@ -12,21 +12,28 @@ from runtime.postgres.tables import orders, sqlalchemy_url, trades
 
 POOL_SIZE = 4
 CONNECT_SECONDS_MAX = 2
+STATEMENT_TIMEOUT_MS = 5_000
 
 
 class Archive:
-    """Reads only. Without a database URL it knows nothing; connects at the first question."""
+    """Reads only. Without a database URL it knows nothing; connects at the first question. A
+    question that takes too long raises the error of a server that cannot be used."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine: AsyncEngine | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a database URL."""
+        return bool(self._url)
+
     async def order(self, order_id: str) -> tuple[OrderRecord, list[FillRecord]] | None:
         """An order and its fills, oldest first."""
-        if not self._url:
+        if not self.is_there:
             return None
         wanted = uuid.UUID(order_id)
-        async with self._connected().connect() as connection:
+        async with self.connected().connect() as connection:
             row = (
                 await connection.execute(select(orders).where(orders.c.order_id == wanted))
             ).one_or_none()
@@ -41,9 +48,9 @@ class Archive:
 
     async def order_id_of(self, broker_id: str, symbol: str, client_order_id: str) -> str | None:
         """The id of the latest order to which the broker gave this id."""
-        if not self._url:
+        if not self.is_there:
             return None
-        async with self._connected().connect() as connection:
+        async with self.connected().connect() as connection:
             found = await connection.execute(
                 select(orders.c.order_id)
                 .where(
@@ -57,13 +64,17 @@ class Archive:
             order_id = found.scalar_one_or_none()
         return None if order_id is None else str(order_id)
 
-    def _connected(self) -> AsyncEngine:
+    def connected(self) -> AsyncEngine:
+        """Connections are opened at the first use. There must be a database URL."""
         if self._engine is None:
             self._engine = create_async_engine(
                 sqlalchemy_url(self._url),
                 pool_size=POOL_SIZE,
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": CONNECT_SECONDS_MAX},
+                connect_args={
+                    "connect_timeout": CONNECT_SECONDS_MAX,
+                    "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+                },
             )
         return self._engine
 

@@ -126,6 +126,8 @@ orders = Table(
 OPEN = text("state IN ('new', 'partially_filled')")
 """The order is open. A query that says it in these words can use the index of open orders."""
 
+CLOSED = text("state NOT IN ('new', 'partially_filled')")
+
 Index(None, orders.c.broker_id, orders.c.order_id)  # Ids sort by time.
 Index("orders_open_idx", orders.c.broker_id, orders.c.order_id, postgresql_where=OPEN)
 Index(

@@ -45,6 +45,7 @@ def test_every_success_is_as_documented(
         f"/stocks/{symbol}/book?depth=3",
         f"/stocks/{symbol}/price?trades=2",
         *("/time", "/stocks?limit=3", f"/stocks/{symbol}"),
+        *("/orders?status=all", f"/trades?symbol={symbol}", "/positions"),
         *("/balance", "/health", "/health/ready", "/health/live", "/metrics"),
     ):
         assert alice.http.get(path).status_code == 200
@@ -150,8 +151,9 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
     calls = documentation.operations()
     assert list(calls) == [
         *("register_broker", "place_order", "get_order", "amend_order", "cancel_order"),
-        *("get_order_by_client_id", "cancel_order_by_client_id"),
-        *("list_stocks", "get_stock", "get_book", "get_price", "get_time", "get_balance"),
+        *("get_order_by_client_id", "cancel_order_by_client_id", "list_orders", "list_trades"),
+        *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
+        *("get_balance", "get_positions"),
         *("issue_api_key", "revoke_api_keys"),
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
         *("get_trade_count", "reset_exchange"),
