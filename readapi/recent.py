@@ -4,7 +4,7 @@ kept decoded in memory from one request to the next.
 PostgreSQL is a moment behind. So a list is what PostgreSQL had stored, and over it the batches that
 it had not. Redis is read first and PostgreSQL afterwards. So every batch that PostgreSQL lacks is
 among those that were read: nothing leaves the events before it is stored
-(docs/decisions/0022-lists-of-two-stores.md).
+(docs/decisions/0026-lists-of-two-stores.md).
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from tests.support.serving import Line, request
 
 PLACED = 10_000
 PAGE = 500
-TOGETHER = 50
+TOGETHER = 250
 
 
 def pages(broker: "BrokerClient | RawBroker", path: str) -> Iterator[list[dict[str, Any]]]:
