@@ -124,7 +124,7 @@ class Rows:
                     self._add_trade(entry, event)
                 elif type(event) is TradeBusted:
                     self._add_bust(entry, event)
-        for encoded in batch.instruments:
+        for encoded in batch.instruments.values():
             instrument = codec.decode_instrument(encoded)
             self.instruments[instrument.instrument_number] = state_row(instrument, encoded)
         for broker_id, cash in batch.balances.items():

@@ -29,16 +29,17 @@ class BatchEntry(msgspec.Struct, array_like=True, gc=False):
 class Batch(msgspec.Struct, array_like=True):
     """``orders`` holds encoded :class:`~protocol.records.OrderRecord`, the very bytes that are
     stored under the order; ``balances`` are absolute, in cents, of the brokers whose cash in this
-    partition changed. ``holdings`` are absolute too: by broker and symbol, the shares bought less
-    those sold. ``instruments`` holds encoded :class:`~protocol.records.InstrumentRecord`."""
+    partition changed. ``holdings`` are absolute too, the shares that a broker has bought less those
+    that he has sold, under :func:`~protocol.keys.holding_field`. ``instruments`` maps symbols to
+    encoded :class:`~protocol.records.InstrumentRecord`."""
 
     number: int
     partition: int
     entries: list[BatchEntry]
     orders: list[bytes]
     balances: dict[str, int]
-    holdings: dict[str, dict[str, int]] = {}
-    instruments: list[bytes] = []
+    holdings: dict[str, int] = {}
+    instruments: dict[str, bytes] = {}
 
 
 class CommittedBatch(NamedTuple):

@@ -29,6 +29,8 @@ key                        type    writer         readers                  trimm
                                    version)
 {pNN}:prices:SYMBOL        list    matcher        readapi                  matcher, last 1000
 {pNN}:balances             hash    matcher        readapi                  never (one per broker)
+{pNN}:holdings             hash    matcher        readapi                  never (one per broker
+                                                                           and symbol)
 {pNN}:instruments          hash    matcher        readapi                  never (one per symbol)
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
@@ -153,8 +155,23 @@ def balances(partition: int) -> str:
     return f"{_TAGS[partition]}balances"
 
 
-def instrument_states(partition: int) -> str:
-    """Symbol → instrument record; a symbol without one is open and has no rules."""
+def holdings(partition: int) -> str:
+    """:func:`holding_field` → shares bought less those sold, absolute, as text."""
+    return f"{_TAGS[partition]}holdings"
+
+
+def holding_field(instrument_number: int, broker_id: str) -> str:
+    return f"{instrument_number}:{broker_id}"
+
+
+def parse_holding_field(field: bytes) -> tuple[int, str]:
+    """Instrument number and broker id."""
+    number, _, broker_id = field.decode().partition(":")
+    return int(number), broker_id
+
+
+def instrument_records(partition: int) -> str:
+    """Symbol → instrument record, of the symbols that have rules or another status than open."""
     return f"{_TAGS[partition]}instruments"
 
 

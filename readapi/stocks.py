@@ -192,7 +192,7 @@ class StockRoutes:
         commands: list[RedisCommand] = []
         for instrument in instruments:
             partition, symbol = instrument.partition, instrument.symbol
-            commands.append(("HGET", keys.instrument_states(partition), symbol))
+            commands.append(("HGET", keys.instrument_records(partition), symbol))
             commands.append(("LINDEX", keys.prices(partition, symbol), -1))
         replies = cast("list[bytes | None]", await self._context.read(*commands))
         day = self._trading_day(_now_ms())

@@ -150,7 +150,7 @@ def _read_redis(channel: Channel, partition: int) -> RedisState:
             ("HGETALL", keys.balances(partition)),
             ("HGETALL", keys.positions(partition)),
             ("HVALS", keys.open_orders(partition)),
-            ("HGETALL", keys.instrument_states(partition)),
+            ("HGETALL", keys.instrument_records(partition)),
             ("EXEC",),
         ]
     )

@@ -25,7 +25,7 @@ class Past:
     ``number`` and ``hash`` are of the last batch; ``applied`` counts the commands of all batches;
     ``time_ms`` is the latest stamp; ``heads`` has the last sequence of each symbol; ``clients``
     the records of client order ids; ``told_from`` is the first batch whose webhooks are told
-    again, 0 when there is none.
+    again, 0 when there is none. ``holdings`` and ``instruments`` are those of all batches.
     """
 
     number: int
@@ -35,6 +35,8 @@ class Past:
     heads: dict[str, int] = field(default_factory=dict)
     clients: dict[str, str] = field(default_factory=dict)
     told_from: int = 0
+    holdings: dict[str, int] = field(default_factory=dict)
+    instruments: dict[str, bytes] = field(default_factory=dict)
 
 
 def read_past(connection: Connection, partition: int, client_ids_ms: int) -> Past:
@@ -49,6 +51,8 @@ def read_past(connection: Connection, partition: int, client_ids_ms: int) -> Pas
     for number, payload in stream(connection, query.order_by(table.c.number)):
         batch = codec.decode_batch(payload)
         past.applied += len(batch.entries)
+        past.holdings.update(batch.holdings)
+        past.instruments.update(batch.instruments)
         for entry in batch.entries:
             past.heads[entry.symbol] = entry.sequence
             past.time_ms = max(past.time_ms, entry.time_ms)

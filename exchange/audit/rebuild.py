@@ -87,7 +87,6 @@ def _fill(
         opened += restore_open(connection, writer, partition, past, symbols)
         closed += restore_closed(connection, writer, partition, symbols, kept.closed_seconds)
         restore_prices(connection, writer, partition, symbols)
-        _restore_instruments(connection, writer, partition, symbols)
         _restore_events(connection, writer, partition, past)
     writer.flush()
     return Restored(
@@ -147,6 +146,10 @@ def _restore_marks(connection: Connection, writer: Writer, partition: int, past:
     table = tables.balances
     for row in connection.execute(select(table).where(table.c.partition == partition)):
         writer.add("HSET", keys.balances(partition), str(row.broker_id), row.cash)
+    for name, shares in past.holdings.items():
+        writer.add("HSET", keys.holdings(partition), name, shares)
+    for symbol, payload in past.instruments.items():
+        writer.add("HSET", keys.instrument_records(partition), symbol, payload)
 
 
 def _restore_clients(
@@ -159,15 +162,6 @@ def _restore_clients(
     writer.add("PEXPIRE", clients, 2 * kept.client_ids_ms)
     for name, record in past.clients.items():
         writer.add("HSET", clients, name, record)
-
-
-def _restore_instruments(
-    connection: Connection, writer: Writer, partition: int, symbols: list[str]
-) -> None:
-    """The rules and the status of symbols."""
-    table = tables.instrument_states
-    for row in connection.execute(select(table).where(table.c.symbol.in_(symbols))):
-        writer.add("HSET", keys.instrument_states(partition), row.symbol, row.record)
 
 
 def _restore_events(connection: Connection, writer: Writer, partition: int, past: Past) -> None:

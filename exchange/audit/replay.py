@@ -68,8 +68,8 @@ class _Replay:
         self._partition = partition
         self._rule = rule
         self._engine = Engine(rule)
-        self._batches = self._commands = self._events = 0
         self._instruments: dict[str, bytes] = {}
+        self._batches = self._commands = self._events = 0
 
     def run(self) -> Replayed:
         table = tables.journal
@@ -120,9 +120,8 @@ class _Replay:
                 codec.encode(order.record(symbol, number_of_symbol))
                 for order in market.take_changed()
             ]
-        for encoded in batch.instruments:
-            self._instruments[codec.decode_instrument(encoded).symbol] = encoded
         balances = engine.take_balances()
+        self._instruments.update(batch.instruments)
         if records != batch.orders:
             return f"batch {number}: the orders are not those of the journal"
         if balances != batch.balances:

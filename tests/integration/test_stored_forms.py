@@ -220,7 +220,7 @@ def test_the_rules_of_a_symbol_are_stored_compared_and_restored(storing: Storing
         " reference_price FROM instrument_states"
     ) == [("PETR4", 2, "halted", 5, 100, 1500, 3100)]
     assert [p for p in storing.problems() if "rules of PETR4 differ" in p]
-    states = keys.instrument_states(petr.partition)
+    states = keys.instrument_records(petr.partition)
     channel.execute("HSET", states, "PETR4", codec.encode(record))
     assert not [p for p in storing.problems() if "rules" in p]
 

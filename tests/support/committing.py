@@ -31,7 +31,7 @@ def commit(
         entries=[*entries],
         orders=[codec.encode(record) for record in orders],
         balances={},
-        instruments=[codec.encode(record) for record in instruments],
+        instruments={record.symbol: codec.encode(record) for record in instruments},
     )
     payload = codec.encode(batch)
     chained = chain_hash((last_hash or GENESIS_HASH.encode()).decode(), payload)

@@ -155,7 +155,7 @@ def test_events_from_before_the_last_field_are_still_read() -> None:
     new = bytes.fromhex(EVENTS[2][1] + EVENTS[3][1])
     old = bytes.fromhex("94030102ac757365725f72657175657374" + "93040102")
     assert new in payload
-    before = payload.replace(new, old).removeprefix(b"\x97").removesuffix(b"\x80\x90")
+    before = payload.replace(new, old).removeprefix(b"\x97").removesuffix(b"\x80\x80")
     assert codec.decode_batch(b"\x95" + before).entries == [entry]
 
 

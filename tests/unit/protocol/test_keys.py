@@ -7,12 +7,14 @@ import pytest
 
 from protocol import keys
 
+FIELDS = ("order_field", "client_field", "broker_mark", "holding_field", "parse_holding_field")
+
 
 def test_every_key_is_in_the_table_of_its_module() -> None:
     assert keys.__doc__ is not None
     made = [keys.GENESIS, keys.RESTORING, keys.REGISTRY, keys.INSTRUMENTS, keys.LISTED]
     for name, function in inspect.getmembers(keys, inspect.isfunction):
-        if name in ("order_field", "client_field", "broker_mark"):
+        if name in FIELDS:
             continue
         names = list(inspect.signature(function).parameters)
         values = {"partition": 7, "kind": "KIND", "symbol": "SYMBOL", "field": "N:S"}
@@ -33,3 +35,7 @@ def test_all_keys_of_a_partition_share_its_hash_tag(partition: int) -> None:
         keys.events(partition),
     ):
         assert key.startswith(tag)
+
+
+def test_a_holding_field_is_read_back() -> None:
+    assert keys.parse_holding_field(keys.holding_field(7, "b").encode()) == (7, "b")
