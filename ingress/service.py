@@ -18,6 +18,8 @@ from ingress.documentation import (
     RESET,
     REVOKE_KEYS,
 )
+from ingress.instrument_documentation import BUST_TRADE, SET_STATUS, SET_STOCK
+from ingress.instruments import instruments_router
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
@@ -67,10 +69,15 @@ def create(context: Context) -> Service:
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
+    decision_seconds = settings.decision_wait_ms / 1000
+    router.include_router(instruments_router(context, channel, appender, decision_seconds))
     operations = {
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
         ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+        ("PUT", "/admin/stocks/{symbol}"): SET_STOCK,
+        ("PUT", "/admin/stocks/{symbol}/status"): SET_STATUS,
+        ("POST", "/admin/trades/{trade_id}/bust"): BUST_TRADE,
     }
     if context.settings.is_development:
         router.include_router(debug_router(context))

@@ -1,17 +1,12 @@
 """What OpenAPI says of lists and of instruments. The examples come from the code that answers."""
 
-from datetime import date
 from typing import Any
 
 import msgspec
 
-from protocol import ids
-from protocol.commands import SetInstrument
-from protocol.enums import InstrumentStatus, Side
-from protocol.records import InstrumentRecord
+from protocol.enums import Side
 from protocol.units import DOCUMENT_NUMBER_PATTERN, PAGE_DEFAULT, PAGE_MAX, SYMBOL_PATTERN
 from readapi import cursors
-from readapi.answers import check_symbol
 from readapi.listed import (
     FillsAnswer,
     OrdersAnswer,
@@ -22,18 +17,12 @@ from readapi.listed import (
     positions_answer,
 )
 from readapi.parameters import Parameters
-from readapi.stocks import (
-    StockAnswer,
-    StocksAnswer,
-    TimeAnswer,
-    stock_answer,
-    symbol_not_found,
-    time_answer,
-)
+from readapi.stocks import StocksAnswer, TimeAnswer, time_answer
 from runtime.http import samples
 from runtime.http.operations import Operation, Success, query_parameter, raised
 from runtime.http.problems import unauthorized, unavailable
 from runtime.http.schemas import plain_pattern
+from runtime.http.stocks import SAMPLE, StockAnswer, check_symbol, symbol_not_found
 from runtime.postgres.lists import StoredFill
 
 _ALWAYS = (unauthorized("api key"), unavailable())
@@ -57,24 +46,6 @@ _BAD_PAGE = (
     raised(cursors.unseal, b"", "x"),
 )
 
-_STOCK = stock_answer(
-    InstrumentRecord(
-        samples.SYMBOL,
-        1,
-        sequence=40,
-        updated_ms=samples.TIME_MS,
-        status=InstrumentStatus.AUCTION,
-        status_reason="opening auction",
-        auction_ends_ms=samples.TIME_MS + 300_000,
-        rules=SetInstrument(1, 100, 1500, 3148, 1000, 300_000),
-        indicative_price=3150,
-        indicative_quantity=12_300,
-    ),
-    "Petrobras PN",
-    3148,
-    date(2026, 11, 23),
-)
-
 TIME = Operation(
     operation_id="get_time",
     summary="Read the clock of the exchange",
@@ -87,7 +58,7 @@ STOCK = Operation(
     operation_id="get_stock",
     summary="Read an instrument, its rules and its status",
     description="A symbol for which the exchange has set nothing is `open` and has no rules.",
-    answers={200: Success("The instrument.", StockAnswer, msgspec.json.encode(_STOCK))},
+    answers={200: Success("The instrument.", StockAnswer, msgspec.json.encode(SAMPLE))},
     problems=(*_ALWAYS, symbol_not_found(samples.SYMBOL), raised(check_symbol, "petr4")),
 )
 
@@ -100,7 +71,7 @@ STOCKS = Operation(
         200: Success(
             "A page of instruments.",
             StocksAnswer,
-            msgspec.json.encode(StocksAnswer([_STOCK], _CURSOR, has_more=True)),
+            msgspec.json.encode(StocksAnswer([SAMPLE], _CURSOR, has_more=True)),
         )
     },
     problems=(*_ALWAYS, *_BAD_PAGE),
@@ -113,7 +84,7 @@ _SYMBOL_FILTER = _query(
 )
 _BAD_FILTERS = (*_BAD_PAGE, raised(Parameters(b"symbol=petr4", ("symbol",)).symbol))
 _FILL = StoredFill(
-    trade_id=ids.encode(samples.FILL.executed_ms, 1, samples.FILL.trade_number, ids.TRADE),
+    trade_id=samples.TRADE_ID,
     liquidity="taker",
     instrument_number=1,
     trade_number=samples.FILL.trade_number,

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 
 from protocol import ids
 from protocol.units import PAGE_DEFAULT, PAGE_MAX, TIME_MS_MAX, milliseconds
-from readapi.answers import check_symbol
 from runtime.http.problems import Problem
+from runtime.http.stocks import check_symbol
 
 _LIMIT = re.compile("[0-9]{1,4}")
 

@@ -11,7 +11,6 @@ from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
 from readapi.answers import (
     balance_answer,
     book_answer,
-    check_symbol,
     integer_parameter,
     price_answer,
 )
@@ -19,6 +18,7 @@ from readapi.freshness import DECISION_SECONDS, up_to_date
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import order_answer, own_client_order, own_order
+from runtime.http.stocks import check_symbol
 from runtime.process.promise import in_task
 from runtime.redis.functions.read_balance import read_balance
 from runtime.redis.functions.read_book import read_book

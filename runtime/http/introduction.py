@@ -102,12 +102,12 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Place, read, amend and cancel orders.",
         (
             "place_order",
+            "list_orders",
             "get_order",
             "amend_order",
             "cancel_order",
             "get_order_by_client_id",
             "cancel_order_by_client_id",
-            "list_orders",
             "list_trades",
         ),
     ),
@@ -121,7 +121,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "admin": (
         "Calls of the exchange itself, with the admin key.",
-        ("issue_api_key", "revoke_api_keys"),
+        ("issue_api_key", "revoke_api_keys", "set_stock", "set_stock_status", "bust_trade"),
     ),
     "health": (
         "For load balancers and monitoring; no key is needed.",

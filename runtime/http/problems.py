@@ -33,10 +33,12 @@ CODES: dict[str, tuple[int, str]] = {
     "order_not_found": (404, "There is no such order"),
     "symbol_not_found": (404, "There is no such symbol"),
     "never_traded": (404, "The symbol has never traded"),
+    "trade_not_found": (404, "There is no such trade"),
     "broker_not_found": (404, "There is no such broker"),
     "method_not_allowed": (405, "The path does not have this method"),
     "order_not_open": (409, "The order is closed"),
     "duplicate_client_order_id": (409, "The client_order_id belongs to another order"),
+    "trade_already_busted": (409, "The trade was busted before"),
     "quantity_below_filled": (409, "As much as the new quantity is filled already"),
     "version_mismatch": (412, "The order has changed"),
     "body_too_large": (413, "The body is too large"),
@@ -183,6 +185,8 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         problem = Problem(
             "method_not_allowed", "the header Allow lists the methods", headers=((b"allow", allow),)
         )
+    elif error.status_code == 400:  # FastAPI could not read the body, for example as UTF-8.
+        problem = Problem("malformed_json", "the body must be one JSON object in UTF-8")
     else:
         problem = Problem("not_found", "nothing is at this path; /docs lists the calls")
     return _as_response(request, problem)

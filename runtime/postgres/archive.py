@@ -1,10 +1,13 @@
 """Closed orders that have left Redis, from PostgreSQL."""
 
 import uuid
+from typing import NamedTuple
 
 from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from protocol import ids
+from protocol.enums import Side
 from protocol.records import FillRecord, OrderRecord
 from protocol.units import milliseconds
 from runtime.postgres.order_rows import order_record
@@ -13,6 +16,19 @@ from runtime.postgres.tables import orders, sqlalchemy_url, trades
 POOL_SIZE = 4
 CONNECT_SECONDS_MAX = 2
 STATEMENT_TIMEOUT_MS = 5_000
+
+
+class ArchivedTrade(NamedTuple):
+    """What a bust must say of a trade, and whether it has been busted."""
+
+    trade_number: int
+    price: int
+    quantity: int
+    buyer_broker_id: str
+    seller_broker_id: str
+    maker_sequence: int
+    taker_sequence: int
+    is_busted: bool
 
 
 class Archive:
@@ -64,6 +80,16 @@ class Archive:
             order_id = found.scalar_one_or_none()
         return None if order_id is None else str(order_id)
 
+    async def trade(self, trade_id: str) -> ArchivedTrade | None:
+        """A trade by its id; ``None`` also where it is not stored yet."""
+        if not self.is_there:
+            return None
+        wanted = uuid.UUID(trade_id)
+        async with self.connected().connect() as connection:
+            found = await connection.execute(select(trades).where(trades.c.trade_id == wanted))
+            row = found.one_or_none()
+        return None if row is None else _trade(row)
+
     def connected(self) -> AsyncEngine:
         """Connections are opened at the first use. There must be a database URL."""
         if self._engine is None:
@@ -81,6 +107,24 @@ class Archive:
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
+
+
+def _trade(row: "Row[tuple[object, ...]]") -> ArchivedTrade:
+    maker, taker = (ids.decode(str(order)) for order in (row.maker_order_id, row.taker_order_id))
+    assert maker is not None
+    assert taker is not None
+    brokers = (str(row.taker_broker_id), str(row.maker_broker_id))
+    buyer, seller = brokers if row.taker_side == Side.BID.value else brokers[::-1]
+    return ArchivedTrade(
+        trade_number=row.trade_number,
+        price=row.price,
+        quantity=row.quantity,
+        buyer_broker_id=buyer,
+        seller_broker_id=seller,
+        maker_sequence=maker.sequence,
+        taker_sequence=taker.sequence,
+        is_busted=row.busted_at is not None,
+    )
 
 
 def _fill(row: "Row[tuple[object, ...]]", order_id: uuid.UUID) -> FillRecord:

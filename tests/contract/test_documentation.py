@@ -17,9 +17,13 @@ from protocol.units import (
 )
 from runtime.http.problems import CODES
 from tests.support.documentation import PROBLEM, Documentation
+from tests.support.eventually import eventually
 from tests.support.running import BrokerClient, RunningExchange, bearer, order_body
 
-LATE = {("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)}
+LATE = {
+    *(("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)),
+    *(("set_stock", 202), ("set_stock_status", 202), ("bust_trade", 202)),
+}
 """Answers when the matcher takes its time, which it does not in these tests."""
 AWAY = {("get_health", 503), ("get_readiness", 503)}
 RESET = {("reset_exchange", 200)}  # It would empty the exchange under the other tests.
@@ -52,6 +56,18 @@ def test_every_success_is_as_documented(
     assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
     assert alice.http.post(f"{by_client_id}/cancel").status_code == 204
     assert alice.cancel(ids[0]).status_code == 204
+    stock = f"/admin/stocks/{symbol}"
+    assert alice.http.put(stock, json={"name": "T"}, headers=admin).status_code == 200
+    open_again = {"status": "open"}
+    assert alice.http.put(f"{stock}/status", json=open_again, headers=admin).status_code == 200
+    (trade,) = alice.order(ids[0])["trades"]
+    bust = f"/admin/trades/{trade['trade_id']}/bust"
+
+    def is_busted() -> bool:
+        """Once PostgreSQL has the trade."""
+        return alice.http.post(bust, json={}, headers=admin).status_code == 200
+
+    eventually(is_busted)
     webhook = {"name": "w", "webhook_url": "http://127.0.0.1:9/"}
     registered = alice.http.post("/register", json=webhook, headers=admin).json()
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
@@ -150,11 +166,12 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
 ) -> None:
     calls = documentation.operations()
     assert list(calls) == [
-        *("register_broker", "place_order", "get_order", "amend_order", "cancel_order"),
-        *("get_order_by_client_id", "cancel_order_by_client_id", "list_orders", "list_trades"),
+        *("register_broker", "place_order", "list_orders"),
+        *("get_order", "amend_order", "cancel_order"),
+        *("get_order_by_client_id", "cancel_order_by_client_id", "list_trades"),
         *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
         *("get_balance", "get_positions"),
-        *("issue_api_key", "revoke_api_keys"),
+        *("issue_api_key", "revoke_api_keys", "set_stock", "set_stock_status", "bust_trade"),
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
         *("get_trade_count", "reset_exchange"),
     ]
@@ -168,6 +185,7 @@ def test_each_call_names_the_key_that_it_needs(
 ) -> None:
     for path, item in documentation.document["paths"].items():
         for method, call in item.items():
-            body: Any = {"json": {"name": "x"}} if path == "/register" else {}
+            has_body = path == "/register" or path.startswith("/admin/stocks")
+            body: Any = {"json": {"name": "x"}} if has_body else {}
             answer = httpx.request(method, exchange.url + path, trust_env=False, **body)
             assert (answer.status_code == 401) == ("security" in call), f"{method} {path}"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from protocol.commands import SetInstrument
 from protocol.enums import InstrumentStatus
 from protocol.records import InstrumentRecord
-from readapi.stocks import band, stock_answer
+from runtime.http.stocks import band, stock_answer
 
 DAY = date(2026, 11, 23)
 
