@@ -31,6 +31,8 @@ from ingress.documentation import (
     PLACE_BATCH,
     VALIDATE,
 )
+from ingress.instrument_documentation import BUST_TRADE, SET_STATUS, SET_STOCK
+from ingress.instruments import instruments_router
 from ingress.mass_cancels import MassCancels
 from ingress.mass_routes import MassRoutes
 from ingress.operator import operator_router
@@ -98,6 +100,8 @@ def create(context: Context) -> Service:
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
     router.include_router(operator_router(context, channel, controls, mass_cancels))
+    decision_seconds = settings.decision_wait_ms / 1000
+    router.include_router(instruments_router(context, channel, appender, decision_seconds))
     operations = {
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
@@ -105,6 +109,9 @@ def create(context: Context) -> Service:
         ("PUT", "/admin/brokers/{broker_id}/limits"): SET_LIMITS,
         ("GET", "/admin/brokers/{broker_id}/limits"): GET_LIMITS,
         ("POST", "/admin/brokers/{broker_id}/cancel-all"): CANCEL_ALL_OF_BROKER,
+        ("PUT", "/admin/stocks/{symbol}"): SET_STOCK,
+        ("PUT", "/admin/stocks/{symbol}/status"): SET_STATUS,
+        ("POST", "/admin/trades/{trade_id}/bust"): BUST_TRADE,
     }
     if context.settings.is_development:
         router.include_router(debug_router(context, controls))

@@ -7,10 +7,15 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
-from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, TRADE_COLUMNS, Rows
+from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
 from protocol import codec
 from protocol.batches import GENESIS_HASH
-from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
+from protocol.registry import (
+    BrokerRegistered,
+    InstrumentListed,
+    InstrumentNamed,
+    RegistryEntry,
+)
 from protocol.units import timestamp
 from runtime.postgres import tables
 from runtime.postgres.binary import CopyTarget
@@ -33,6 +38,20 @@ _UPSERT_BALANCES = """
     INSERT INTO balances (partition, broker_id, cash)
     SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::bigint[])
     ON CONFLICT (partition, broker_id) DO UPDATE SET cash = excluded.cash"""
+_ADD_HOLDINGS = """
+    INSERT INTO holdings (broker_id, symbol, quantity)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[])
+    ON CONFLICT (broker_id, symbol) DO UPDATE
+    SET quantity = holdings.quantity + excluded.quantity"""
+_MARK_BUSTED = """
+    UPDATE trades SET busted_at = %s, bust_reason = %s
+    WHERE instrument_number = %s AND trade_number = %s"""
+_UPSERT_STATE = (  # The names are our own constants.
+    f"INSERT INTO instrument_states ({', '.join(STATE_COLUMNS)})"
+    f" VALUES ({', '.join(['%s'] * len(STATE_COLUMNS))})"
+    " ON CONFLICT (instrument_number) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in STATE_COLUMNS[1:])
+)
 # It lives as long as the connection, and every commit empties it.
 _CREATE_LANDING = "CREATE TEMP TABLE changed_orders (LIKE orders) ON COMMIT DELETE ROWS"
 _UPSERT_ORDERS = (  # The names are our own constants.
@@ -172,7 +191,7 @@ def _require_history(found: "psycopg.Cursor[tuple[Any, ...]]", history_id: str) 
 def _move_cursors(
     connection: Connection, history_id: str, rows: Rows, moves: Sequence[CursorMove]
 ) -> None:
-    """The fences, and the balances, which cost no journey of their own here.
+    """The fences, and the balances and holdings, which cost no journey of their own here.
 
     Where two persisters wait for each other's cursors, PostgreSQL ends one of the transactions.
     """
@@ -190,6 +209,15 @@ def _move_cursors(
                     list(rows.balances.values()),
                 ],
             )
+        if rows.holdings:
+            connection.execute(
+                _ADD_HOLDINGS,
+                [
+                    [broker_id for broker_id, _ in rows.holdings],
+                    [symbol for _, symbol in rows.holdings],
+                    list(rows.holdings.values()),
+                ],
+            )
     _require_history(history, history_id)
     if moved.rowcount != len(moves):
         places = ", ".join(f"{move.name} at {move.old}" for move in moves)
@@ -197,7 +225,7 @@ def _move_cursors(
 
 
 def _write(connection: Connection, rows: Rows) -> None:
-    """Orders before the trades that name them."""
+    """Orders before the trades that name them, and trades before what undoes them."""
     new_orders, changed_orders = rows.new_orders, rows.changed_orders
     with connection.cursor() as cursor:
         if new_orders:
@@ -207,6 +235,11 @@ def _write(connection: Connection, rows: Rows) -> None:
             cursor.execute(_UPSERT_ORDERS)
         if rows.trades:
             _TRADES.copy(cursor, rows.trades)
+        for bust in rows.busts:
+            where = (bust.instrument_number, bust.trade_number)
+            cursor.execute(_MARK_BUSTED, [bust.busted_at, bust.reason, *where])
+        for state in rows.instruments.values():
+            cursor.execute(_UPSERT_STATE, state)
         _JOURNAL.copy(cursor, rows.journal)
 
 
@@ -233,4 +266,8 @@ def _store_registration(connection: Connection, sequence: int, entry: RegistryEn
             connection.execute(
                 "INSERT INTO instruments (number, symbol, partition) VALUES (%s, %s, %s)",
                 [event.number, event.symbol, event.partition],
+            )
+        elif isinstance(event, InstrumentNamed):
+            connection.execute(
+                "UPDATE instruments SET name = %s WHERE symbol = %s", [event.name, event.symbol]
             )

@@ -67,6 +67,13 @@ class BrokerLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=8):
     reads_per_second: int = 0
 
 
+class InstrumentNamed(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The name of a listed symbol, for people."""
+
+    symbol: str
+    name: str
+
+
 RegistryEvent = (
     BrokerRegistered
     | KeyIssued
@@ -75,6 +82,7 @@ RegistryEvent = (
     | EndpointDisabled
     | InstrumentListed
     | BrokerLimitsSet
+    | InstrumentNamed
 )
 
 
@@ -145,6 +153,8 @@ class Directory:
     instruments_by_number: dict[int, Instrument] = field(default_factory=dict)
     limits: dict[str, BrokerLimits] = field(default_factory=dict)
     """By broker id, for those that the operator has ever limited."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Symbol → name, where it was given one."""
     endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
     endpoints_by_broker: dict[str, list[WebhookEndpoint]] = field(default_factory=dict)
 
@@ -185,6 +195,8 @@ class Directory:
                 instrument = Instrument(event.symbol, event.number, event.partition)
                 self.instruments[event.symbol] = instrument
                 self.instruments_by_number[event.number] = instrument
+            case InstrumentNamed():
+                self.names[event.symbol] = event.name
 
     def _revoke(self, broker_id: str) -> None:
         revoked = [

@@ -122,6 +122,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "cancel_orders",
             "validate_order",
             "place_orders",
+            "list_orders",
             "get_order",
             "amend_order",
             "cancel_order",
@@ -129,10 +130,17 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "cancel_order_by_client_id",
             "cancel_all_orders",
             "cancel_all_orders_after",
+            "list_trades",
         ),
     ),
-    "market": ("What every broker can see of an instrument.", ("get_book", "get_price")),
-    "cash": ("The balance of the calling broker.", ("get_balance",)),
+    "market": (
+        "What every broker can see of an instrument.",
+        ("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
+    ),
+    "cash": (
+        "What the calling broker has: cash and shares.",
+        ("get_balance", "get_positions"),
+    ),
     "admin": (
         "Calls of the exchange itself, with the admin key.",
         (
@@ -141,6 +149,9 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "get_broker_limits",
             "set_broker_limits",
             "cancel_all_of_broker",
+            "set_stock",
+            "set_stock_status",
+            "bust_trade",
         ),
     ),
     "health": (

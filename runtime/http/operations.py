@@ -86,6 +86,7 @@ _PATH_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": "string", "pattern": plain_pattern(CLIENT_ORDER_ID_PATTERN)},
     ),
     "broker_id": ("The id of the broker.", {"type": "string", "format": "uuid"}),
+    "trade_id": ("The id of the trade.", {"type": "string", "format": "uuid"}),
 }
 
 

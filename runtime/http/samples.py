@@ -50,10 +50,12 @@ FILL = FillRecord(
     counterparty_broker_id=COUNTERPARTY_ID,
     executed_ms=TIME_MS + 4,
 )
+TRADE_ID = ids.encode(FILL.executed_ms, ORDER.instrument_number, FILL.trade_number, ids.TRADE)
 ORDER_ID = ids.encode(ORDER.created_ms, ORDER.instrument_number, ORDER.sequence)
 PATH_VALUES = {
     "order_id": ORDER_ID,
     "symbol": SYMBOL,
     "client_order_id": CLIENT_ORDER_ID,
     "broker_id": BROKER.broker_id,
+    "trade_id": TRADE_ID,
 }

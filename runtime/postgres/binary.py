@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     DateTime,
     Integer,
     LargeBinary,
@@ -30,6 +31,7 @@ _WRITTEN_AS: dict[type, str] = {
     SmallInteger: "int2",
     Integer: "int4",
     BigInteger: "int8",
+    Boolean: "bool",
 }
 
 

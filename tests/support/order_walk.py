@@ -23,10 +23,12 @@ from protocol import codec, ids, keys
 from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch, chain_hash
 from protocol.commits import Commit
 from protocol.events import Event
+from protocol.records import Special
 from protocol.units import format_time, timestamp
 from readapi.answers import book_answer
 from runtime.postgres import tables
 from runtime.postgres.binary import EPOCH_MS
+from runtime.postgres.order_rows import OrderRow
 
 SELLER = "0b2f64a4-7b1c-4c5d-9a3e-5f0a6c1d2e01"
 BUYER = "c7d1e9f2-3a4b-4d6c-8e5f-1a2b3c4d5e02"
@@ -80,7 +82,7 @@ def blocks() -> dict[str, str]:
         "text rows": "\n\n".join(
             f"{table.name}\n{_row(table, row)}"
             for table, row in (
-                (tables.orders, rows.new_orders[0]._asdict()),
+                (tables.orders, _plain(rows.new_orders[0])),
                 (tables.trades, dict(zip(TRADE_COLUMNS, rows.trades[0], strict=True))),
                 (
                     tables.balances,
@@ -189,6 +191,13 @@ def _wrapped(text: str) -> str:
 def _table(*rows: tuple[str, str]) -> str:
     width = max(len(left) for left, _ in rows)
     return "\n".join(f"{left:{width}}  {right}" for left, right in rows)
+
+
+def _plain(row: OrderRow) -> dict[str, Any]:
+    """Without the columns that only special orders have."""
+    values = row._asdict()
+    assert all(values[name] is None for name in Special.__struct_fields__)
+    return {name: v for name, v in values.items() if name not in Special.__struct_fields__}
 
 
 def _row(table: Table, row: dict[str, Any]) -> str:

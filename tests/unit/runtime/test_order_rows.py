@@ -9,8 +9,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from matcher.order import Order
-from protocol.enums import OrderState, OrderType, Side, StateReason
-from protocol.records import OrderRecord
+from protocol.enums import (
+    OrderState,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+    TimeInForce,
+)
+from protocol.records import OrderRecord, Special
 from runtime.postgres import tables
 from runtime.postgres.order_rows import OrderRow, order_row
 from tests.support.builders import ALICE, START_MS
@@ -38,6 +45,18 @@ RECORD = OrderRecord(
     client_order_id="mine-1",
 )
 
+SPECIAL = Special(
+    time_in_force=TimeInForce.DAY,
+    post_only=True,
+    self_trade_prevention=SelfTradePrevention.CANCEL_BOTH,
+    memo="for the pension fund",
+    stop_price=1200,
+    display_quantity=30,
+    hidden_quantity=10,
+    turn=2,
+    is_waiting=True,
+)
+
 
 def test_a_row_holds_ids_as_bytes_and_times_as_microseconds_since_2000() -> None:
     row = order_row(RECORD)
@@ -54,6 +73,17 @@ def test_what_an_order_lacks_is_null() -> None:
     bare = msgspec.structs.replace(RECORD, price=None, valid_until_ms=None, client_order_id="")
     row = order_row(bare)
     assert (row.price, row.valid_until, row.client_order_id) == (None, None, None)
+
+
+def test_only_a_special_order_has_values_in_the_columns_of_special_orders() -> None:
+    names = Special.__struct_fields__
+    plain, special = order_row(RECORD), order_row(msgspec.structs.replace(RECORD, special=SPECIAL))
+    assert [getattr(plain, name) for name in names] == [None] * len(names)
+    assert [getattr(special, name) for name in names] == [
+        *("day", True, "cancel_both", "for the pension fund", 1200, 30, 10, 2, True)
+    ]
+    without = dict.fromkeys(names)
+    assert special._asdict() | without == plain._asdict()
 
 
 def test_an_order_survives_the_way_to_a_record_and_back() -> None:
