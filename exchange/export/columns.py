@@ -4,6 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
+from protocol.records import OrderRecord, Special
 from protocol.units import milliseconds
 from runtime.postgres.order_rows import order_record
 
@@ -27,6 +28,13 @@ class Column(NamedTuple):
     value: Callable[[Any], Value]
 
 
+_PLAIN = Special()
+
+
+def _special(order: OrderRecord) -> Special:
+    return order.special or _PLAIN
+
+
 ORDER_COLUMNS = (
     Column("order_id", Kind.TEXT, lambda order: order.order_id),
     Column("client_order_id", Kind.TEXT, lambda order: order.client_order_id or order.order_id),
@@ -35,8 +43,13 @@ ORDER_COLUMNS = (
     Column("symbol", Kind.TEXT, lambda order: order.symbol),
     Column("side", Kind.TEXT, lambda order: order.side.value),
     Column("order_type", Kind.TEXT, lambda order: order.order_type.value),
+    Column("time_in_force", Kind.TEXT, lambda order: order.time_in_force.value),
     Column("price", Kind.INTEGER, lambda order: order.price),
+    Column("stop_price", Kind.INTEGER, lambda order: _special(order).stop_price),
     Column("quantity", Kind.INTEGER, lambda order: order.quantity),
+    Column(
+        "display_quantity", Kind.INTEGER, lambda order: _special(order).display_quantity or None
+    ),
     Column("filled_quantity", Kind.INTEGER, lambda order: order.filled_quantity),
     Column("remaining_quantity", Kind.INTEGER, lambda order: order.open_quantity),
     Column("filled_notional", Kind.INTEGER, lambda order: order.filled_notional),
@@ -44,6 +57,13 @@ ORDER_COLUMNS = (
     Column("state", Kind.TEXT, lambda order: order.state.value),
     Column("state_reason", Kind.TEXT, lambda order: order.reason.value or None),
     Column("valid_until", Kind.TIME, lambda order: order.valid_until_ms),
+    Column("post_only", Kind.TEXT, lambda order: str(_special(order).post_only).lower()),
+    Column(
+        "self_trade_prevention",
+        Kind.TEXT,
+        lambda order: _special(order).self_trade_prevention.value,
+    ),
+    Column("memo", Kind.TEXT, lambda order: _special(order).memo or None),
     Column("created_at", Kind.TIME, lambda order: order.created_ms),
     Column("updated_at", Kind.TIME, lambda order: order.updated_ms),
     Column("version", Kind.INTEGER, lambda order: order.version),
