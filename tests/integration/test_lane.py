@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ingress.service import create as create_ingress
+from persister.store import Store
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from protocol.units import BODY_BYTES_MAX
 from readapi.service import create as create_readapi
@@ -41,6 +42,9 @@ def application(
         Settings, {}, redis_url=redis_url, database_url=database_url, admin_key="ak", instance="t"
     )
     genesis = found_or_join(channel, settings)
+    store = Store(database_url)
+    store.open(genesis)
+    store.close()
     entry = RegistryEntry([BrokerRegistered(BROKER, "B", 1), KeyIssued(BROKER, hash_key(KEY))])
     register(channel, entry)
 
