@@ -3,7 +3,7 @@
 from matcher.engine import Engine
 from protocol import books
 from protocol.books import BookLevel
-from protocol.enums import Side
+from protocol.enums import ExecutionPrice, Side
 from protocol.events import Trade
 from protocol.records import OrderRecord
 from protocol.units import BOOK_DEPTH_MAX
@@ -12,9 +12,11 @@ from tests.support.flows import Flow, resolved
 from tests.support.naive import NaiveEngine, NaiveOrder
 
 
-def run_both(flow: Flow) -> tuple[Engine, NaiveEngine, bytes]:
+def run_both(
+    flow: Flow, rule: ExecutionPrice = ExecutionPrice.MAKER
+) -> tuple[Engine, NaiveEngine, bytes]:
     """Both engines after the flow, and the book as commits of all lengths have stored it."""
-    engine, naive = Engine(), NaiveEngine()
+    engine, naive = Engine(rule), NaiveEngine(rule)
     market = engine.market(SYMBOL, 1)
     time_ms = START_MS
     stored = books.EMPTY

@@ -4,25 +4,27 @@ import random
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol import books
 from protocol.commands import CancelOrder, PlaceOrder
-from protocol.enums import OrderType, Side
+from protocol.enums import ExecutionPrice, OrderType, Side
 from protocol.units import BOOK_DEPTH_MAX
 from tests.support.flows import FLOWS, Flow, long_flow
 from tests.support.side_by_side import check_same, naive_levels, run_both
 
 
-@given(FLOWS)
+@given(FLOWS, st.sampled_from(ExecutionPrice))
 @settings(max_examples=300, deadline=None)
-def test_the_engine_does_what_the_reference_does(flow: Flow) -> None:
-    engine, naive, stored = run_both(flow)
+def test_the_engine_does_what_the_reference_does(flow: Flow, rule: ExecutionPrice) -> None:
+    engine, naive, stored = run_both(flow, rule)
     check_same(engine, naive, stored)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_day_with_an_operator_gives_the_events_of_the_reference(seed: int) -> None:
-    engine, naive, stored = run_both(long_flow(seed, 1_500, is_ruled=True))
+    rule = ExecutionPrice.SELLER if seed % 2 else ExecutionPrice.MAKER
+    engine, naive, stored = run_both(long_flow(seed, 1_500, is_ruled=True), rule)
     assert naive.trades > 100
     check_same(engine, naive, stored)
 
