@@ -17,6 +17,7 @@ from matcher.mass_cancel import mass_cancel
 from matcher.order import Order, SpecialOrder
 from matcher.placing import expire, place
 from matcher.refusals import INVALID_ORDER, cancel_refusal
+from matcher.rules import is_easy
 from matcher.sessions import (
     AUCTION_OVER,
     MATCHED,
@@ -75,7 +76,7 @@ class Engine(Trading):
             change_status(self, market, time_ms, status, AUCTION_OVER, events)
             self.trigger(market, time_ms, events, reopens=True)
         kind = type(command)
-        if kind is PlaceOrder and market.is_plain:
+        if kind is PlaceOrder and (market.is_plain or is_easy(market, command)):  # type: ignore[arg-type]
             self._place(market, sequence, time_ms, command, events)  # type: ignore[arg-type]
         elif kind is CancelOrder:
             self._cancel(market, time_ms, command, events)  # type: ignore[arg-type]

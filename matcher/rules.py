@@ -6,8 +6,8 @@ reason: the kill switch, the status, the instrument, the limits of the broker.
 
 from matcher.market import Market
 from matcher.order import Order
-from protocol.commands import AmendOrder, SetBroker
-from protocol.enums import InstrumentStatus, OrderType, StateReason, TimeInForce
+from protocol.commands import AmendOrder, PlaceOrder, SetBroker
+from protocol.enums import InstrumentStatus, OrderType, Side, StateReason, TimeInForce
 
 FREE = SetBroker("")
 BASIS_POINTS = 10_000
@@ -17,6 +17,28 @@ AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 def is_disabled(market: Market, broker_id: str) -> bool:
     """Whether the kill switch of the broker is on."""
     return not _broker(market, broker_id).is_enabled
+
+
+def is_easy(market: Market, command: PlaceOrder) -> bool:
+    """Whether a plain limit order passes every check and can only trade within the band, so that
+    it may be matched like one in a market without rules. A quick look; false proves nothing."""
+    price, instrument = command.price, market.instrument
+    if price is None or instrument is None or not market.is_free:
+        return False
+    rules = instrument.rules
+    if price % rules.tick_size or command.quantity % rules.lot_size:
+        return False
+    if market.halt_band is None:
+        return True
+    low, high = market.halt_band
+    if market.price_band is not None:
+        low, high = max(low, market.price_band[0]), min(high, market.price_band[1])
+    # All trades will lie between the best price of the other side and the limit.
+    if command.side is Side.BID:
+        best = market.book.asks.best
+        return low <= price <= high and (best is None or best.price >= low)
+    best = market.book.bids.best
+    return low <= price <= high and (best is None or best.price <= high)
 
 
 def placement_rejection(market: Market, order: Order) -> StateReason:

@@ -152,19 +152,19 @@ def _order_of(draw: random.Random) -> Recipe:
     """What the operator does."""
     kind = draw.random()
     if kind < 0.6:
-        status = (
-            draw.choice(list(InstrumentStatus)) if draw.random() < 0.5 else InstrumentStatus.OPEN
-        )
-        return SetStatus(status, "why")
-    if kind < 0.8:
-        bands = draw.choice([0, 100, 150, 300]), draw.choice([0, 0, 50, 100])
-        tick, lot = draw.choice([1, 1, 2]), draw.choice([1, 1, 5])
-        return SetInstrument(tick, lot, bands[0], 0, bands[1], draw.choice([0, 20]))
+        statuses = [InstrumentStatus.OPEN] * 10 + list(InstrumentStatus)
+        return SetStatus(draw.choice(statuses), "why")
+    if kind < 0.7:
+        bands = draw.choice([0, 0, 150, 300]), draw.choice([0, 0, 50, 150])
+        tick, lot = draw.choice([1, 1, 1, 2]), draw.choice([1, 1, 1, 1, 5])
+        return SetInstrument(tick, lot, bands[0], 0, bands[1], draw.choice([0, 20, 20]))
     broker, _, _ = _owner(draw)
     if kind < 0.85:
+        return SetBroker(broker)
+    if kind < 0.88:
         return SetBroker(broker, False)
     if kind < 0.95:
-        limits = draw.choice([0, 3]), draw.choice([0, 300]), draw.choice([0, 300_000])
+        limits = draw.choice([0, 5]), draw.choice([0, 400]), draw.choice([0, 400_000])
         return SetBroker(broker, True, *limits, draw.choice([0, 100]))
     other, _, _ = _owner(draw)
     return BustTrade(draw.randint(1, 50), 1000, draw.randint(1, 9), broker, other, 1, 2)

@@ -19,6 +19,7 @@ from protocol.commands import (
     SetStatus,
 )
 from protocol.enums import (
+    ExecutionPrice,
     InstrumentStatus,
     OrderType,
     SelfTradePrevention,
@@ -141,7 +142,8 @@ def makes_sense(order: NaiveOrder, command: PlaceOrder) -> bool:
 
 
 class NaiveEngine:
-    def __init__(self) -> None:
+    def __init__(self, rule: ExecutionPrice = ExecutionPrice.MAKER) -> None:
+        self.rule = rule
         self.orders: list[NaiveOrder] = []
         self.cash: dict[str, int] = {}
         self.trades = 0
@@ -284,9 +286,9 @@ class NaiveEngine:
                 if not self._prevent(taker, maker, events):
                     return False
                 continue
-            assert maker.price is not None
+            price = self._price_of(maker, taker)
             halt_band = self.rules.halt_band_basis_points or self.rules.price_band_basis_points
-            if self._is_far(maker.price, halt_band, self.rules.reference_price):
+            if self._is_far(price, halt_band, self.rules.reference_price):
                 self.status = AUCTION
                 length = self.rules.auction_ms
                 self.auction_ends = self.time_ms + length if length else 0
@@ -328,8 +330,13 @@ class NaiveEngine:
         elif not maker.shown:
             maker.show_slice()
             self._next_turn(maker)
+        self._record_trade(maker, taker, self._price_of(maker, taker), quantity, events)
+
+    def _price_of(self, maker: NaiveOrder, taker: NaiveOrder) -> int:
         assert maker.price is not None
-        self._record_trade(maker, taker, maker.price, quantity, events)
+        if self.rule is ExecutionPrice.SELLER and taker.side is Side.ASK and taker.price:
+            return taker.price
+        return maker.price
 
     def _record_trade(
         self, maker: NaiveOrder, taker: NaiveOrder, price: int, quantity: int, events: list[Event]

@@ -326,3 +326,20 @@ def test_open_orders_count_until_they_are_over(pit: Pit) -> None:
     pit.apply(ask(1000, 5))
     assert pit.last(bid(990, 1))[1:] == []
     pit.engine.check_invariants()
+
+
+@pytest.mark.parametrize(
+    ("resting", "incoming"), [(ask(980, 1), bid(1000, 1)), (bid(1020, 1), ask(1000, 1))]
+)
+def test_an_order_from_before_the_band_is_not_traded_with_either(
+    pit: Pit, resting: Command, incoming: Command
+) -> None:
+    """The incoming order itself is within the band."""
+    events = pit.last(resting, HALT_BAND, incoming)
+    assert events[-1] == StatusChanged(InstrumentStatus.AUCTION, "volatility")
+    assert not trades_of(events)
+
+
+def test_a_wide_halt_band_does_not_widen_the_price_band(pit: Pit) -> None:
+    pit.apply(SetInstrument(1, 1, 100, 1000, 500))
+    assert pit.last(bid(1011, 1))[-1] == OrderRejected(2, StateReason.PRICE_BAND)
