@@ -83,7 +83,7 @@ class ValidatedAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
     order_type: OrderType
     time_in_force: TimeInForce
-    valid: Literal[True] = True
+    valid: bool = True
 
 
 ITEMS_MAX = 50

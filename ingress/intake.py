@@ -28,6 +28,9 @@ from runtime.http.schemas import InTheLogAnswer
 
 T = TypeVar("T")
 
+# To look a member of an enumeration up takes time, and these are needed for every order.
+_LIMIT, _NO_PREVENTION = OrderType.LIMIT, SelfTradePrevention.NONE
+
 _order_decoder = msgspec.json.Decoder(OrderBody)
 _amend_decoder = msgspec.json.Decoder(AmendBody)
 _MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -41,25 +44,23 @@ def parse_order(
 ) -> tuple[str, PlaceOrder]:
     """The symbol and the command of a body; raises a 422 :class:`Problem`. Whether its time has
     passed is for :func:`refuse_passed` to say."""
-    return order_command(decode(_order_decoder, body), broker_id, idempotency_key)
-
-
-def order_command(
-    order: OrderBody, broker_id: str, idempotency_key: bytes | None = None
-) -> tuple[str, PlaceOrder]:
-    """:func:`parse_order` of a body that has been decoded."""
-    order_type = order.order_type or order_type_of(order)
+    order = decode(_order_decoder, body)
     client_order_id = order.client_order_id or ""
     if idempotency_key is not None:
         client_order_id = _client_order_id(client_order_id, idempotency_key)
     deadline = order.valid_until
-    if order_type is OrderType.LIMIT and deadline is not None and _is_plain(order):
-        # Nearly all orders: there is nothing that could contradict.
-        command = PlaceOrder(
-            *(broker_id, order.document_number, order.side, order_type),
-            *(order.price, order.quantity, _valid_until(deadline), client_order_id),
+    if deadline is not None and _is_plain(order):
+        return order.symbol, PlaceOrder(
+            broker_id,
+            order.document_number,
+            order.side,
+            _LIMIT,
+            order.price,
+            order.quantity,
+            _valid_until(deadline),
+            client_order_id,
         )
-        return order.symbol, command
+    order_type = order_type_of(order)
     refuse_contradictions(order, order_type)
     return order.symbol, place_order(
         broker_id,
@@ -80,14 +81,16 @@ def order_command(
 
 
 def _is_plain(order: OrderBody) -> bool:
-    """Whether the order has a price and no instruction beyond ``valid_until``."""
+    """Whether this is a limit order without instructions, as nearly all are: nothing in it can
+    contradict."""
     return (
         order.price is not None
+        and (order.order_type is _LIMIT or order.order_type is None)
         and order.time_in_force is None
         and order.stop_price is None
         and order.display_quantity is None
         and order.memo is None
-        and order.self_trade_prevention is SelfTradePrevention.NONE
+        and order.self_trade_prevention is _NO_PREVENTION
         and not order.post_only
     )
 
@@ -194,11 +197,13 @@ def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> byt
 def _special(order: PlaceOrder) -> str:
     """The members of an answer that say what is special about the order."""
     if not isinstance(order, PlaceSpecialOrder):
-        return _PLAIN[implied_time_in_force(order.order_type, order.valid_until_ms)]
-    life = time_in_force_of(order)
+        if order.valid_until_ms is not None:
+            return _PLAIN_GTD
+        return _PLAIN_IOC if order.order_type is OrderType.MARKET else _PLAIN_GTC
     memo = msgspec.json.encode(order.memo or None).decode()
     return (
-        f'"time_in_force":"{life.value}","post_only":{"true" if order.post_only else "false"},'
+        f'"time_in_force":"{time_in_force_of(order).value}",'
+        f'"post_only":{"true" if order.post_only else "false"},'
         f'"self_trade_prevention":"{order.self_trade_prevention.value}","memo":{memo},'
         f'"stop_price":{order.stop_price or "null"},'
         f'"display_quantity":{order.display_quantity or "null"}'
@@ -211,11 +216,11 @@ def time_in_force_of(order: PlaceOrder) -> TimeInForce:
     return stated or implied_time_in_force(order.order_type, order.valid_until_ms)
 
 
-_PLAIN = {
-    life: f'"time_in_force":"{life.value}","post_only":false,"self_trade_prevention":"none",'
+_PLAIN_GTD, _PLAIN_GTC, _PLAIN_IOC = (
+    f'"time_in_force":"{life.value}","post_only":false,"self_trade_prevention":"none",'
     '"memo":null,"stop_price":null,"display_quantity":null'
-    for life in TimeInForce
-}
+    for life in (TimeInForce.GTD, TimeInForce.GTC, TimeInForce.IOC)
+)
 
 
 def validated(order: PlaceOrder) -> bytes:
