@@ -120,9 +120,9 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "place_order",
             "cancel_orders",
+            "list_orders",
             "validate_order",
             "place_orders",
-            "list_orders",
             "get_order",
             "amend_order",
             "cancel_order",

@@ -124,7 +124,6 @@ def test_a_body_of_just_16_kib_is_read(alice: BrokerClient, symbol: str) -> None
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/orders"),
         ("PUT", "/orders"),
         ("DELETE", "/orders/123e4567-e89b-82d3-a456-426614174000"),
         ("GET", "/orders/123e4567-e89b-82d3-a456-426614174000/cancel"),
