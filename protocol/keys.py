@@ -31,7 +31,7 @@ key                        type    writer         readers                  trimm
                                    version)
 {pNN}:prices:SYMBOL        list    matcher        readapi                  matcher, last 1000
 {pNN}:balances             hash    matcher        readapi                  never (one per broker)
-{pNN}:holdings             hash    matcher        readapi                  never (one per broker
+{pNN}:holdings             hash    matcher        matcher                  never (one per broker
                                                                            and symbol)
 {pNN}:instruments          hash    matcher        readapi                  never (one per symbol)
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
@@ -163,7 +163,8 @@ def balances(partition: int) -> str:
 
 
 def holdings(partition: int) -> str:
-    """:func:`holding_field` → shares bought less those sold, absolute, as text."""
+    """:func:`holding_field` → shares bought less those sold, absolute, as text. In an exchange that
+    an earlier version founded they are counted since a version came that knows them."""
     return f"{_TAGS[partition]}holdings"
 
 

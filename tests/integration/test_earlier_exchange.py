@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from exchange.audit.check import findings
+from exchange.audit.rebuild import Kept, rebuild
+from exchange.audit.replay import replay_all
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
 from persister.settings import PersisterSettings
@@ -87,6 +89,15 @@ class Successor:
         finally:
             engine.dispose()
 
+    def problems_of_the_journal(self) -> list[str]:
+        """What `exchange verify-journal` finds."""
+        engine = create_engine(sqlalchemy_url(self.database_url))
+        try:
+            with engine.connect() as connection:
+                return [found.problem for found in replay_all(connection) if found.problem]
+        finally:
+            engine.dispose()
+
 
 @pytest.fixture
 def successor(channel: Channel, redis_url: str, database_url: str) -> Iterator[Successor]:
@@ -129,3 +140,20 @@ def test_what_it_had_matched_and_what_came_later_is_stored(successor: Successor)
     held = "SELECT broker_id::text, symbol, quantity FROM holdings ORDER BY 1"
     assert successor.rows(held) == [(ALICE, "PETR4", 14), (BOB, "PETR4", -14)]
     assert successor.rows("SELECT count(*) FROM trades") == [(6,)]
+    assert successor.problems_of_the_journal() == []
+
+
+def test_it_is_restored_with_its_queue_and_trades_on(successor: Successor) -> None:
+    """Only from what PostgreSQL has, which are the first 9 entries of PETR4."""
+    engine = create_engine(sqlalchemy_url(successor.database_url))
+    successor.channel.execute("FLUSHALL")
+    assert rebuild(successor.channel, engine, Kept(1000, 1000)).open_orders == 5
+    engine.dispose()
+    append(successor.channel, PETR, bid(1000, 5))
+    successor.matcher.open()
+    successor.persister.open()
+    successor.match(PETR, b"10:3")
+    successor.store()
+    assert (successor.order(2).filled_quantity, successor.order(1).filled_quantity) == (5, 5)
+    assert successor.problems() == []
+    assert successor.problems_of_the_journal() == []
