@@ -125,6 +125,31 @@ def test_a_symbol_that_is_listed_later_is_told_before_the_first_order(
     assert len(commands) == 5
 
 
+def test_open_orders_and_prices_are_limited_by_the_engine(
+    exchange: RunningExchange, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    bob.ask(symbol, 1000, 1)
+    alice.bid(symbol, 1000, 1)
+    limit(exchange, alice, open_orders_max=1, price_collar_basis_points=1000)
+    resting = alice.bid(symbol, 900, 5)
+    for price, reason in ((899, "price_collar"), (901, "open_orders_limit")):
+        order = alice.order(alice.bid(symbol, price, 5))
+        assert (order["state"], order["state_reason"]) == ("rejected", reason)
+    assert alice.cancel(resting).status_code == 204
+    assert alice.order(alice.bid(symbol, 901, 5))["state"] == "new"
+    assert bob.order(bob.bid(symbol, 100, 5))["state"] == "new"
+
+
+def test_what_the_operator_cancels_says_so(
+    exchange: RunningExchange, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    mine, his = alice.bid(symbol, 10, 5), bob.bid(symbol, 10, 5)
+    assert operator(exchange, "POST", alice.broker_id, "cancel-all").status_code == 202
+    eventually(lambda: alice.order(mine)["state"] == "canceled", what="the cancel")
+    assert alice.order(mine)["state_reason"] == "operator"
+    assert bob.order(his)["state"] == "new"
+
+
 def test_the_operator_cancels_on_behalf_of_a_broker(
     exchange: RunningExchange, alice: BrokerClient, symbol: str
 ) -> None:

@@ -54,6 +54,68 @@ def test_a_halted_symbol_takes_cancels_and_no_orders(
     assert alice.order(alice.bid(symbol, 1000, 5))["state"] == "new"
 
 
+@pytest.mark.parametrize("status", ["cancel_only", "closed"])
+def test_the_other_statuses_take_cancels_and_no_orders(
+    operator: Operator, alice: BrokerClient, symbol: str, status: str
+) -> None:
+    order_id = alice.bid(symbol, 1000, 5)
+    assert operator.set_status(symbol, status).json()["status"] == status
+    refused = alice.order(alice.bid(symbol, 1000, 5))
+    assert (refused["state"], refused["state_reason"]) == ("rejected", "symbol_halted")
+    amended = alice.http.patch(f"/orders/{order_id}", json={"price": 1001})
+    assert amended.status_code == 409
+    assert (alice.order(order_id)["price"], alice.order(order_id)["version"]) == (1000, 1)
+    assert alice.cancel(order_id).status_code == 204
+    assert alice.order(order_id)["state_reason"] == "user_request"
+
+
+def test_a_trade_outside_the_halt_band_is_an_auction_instead(
+    operator: Operator, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    rules = {"halt_band_basis_points": 1000, "reference_price": 1000, "auction_seconds": 600}
+    operator.set_stock(symbol, **rules)
+    for price in (1100, 1101):
+        alice.ask(symbol, price, 10)
+    order_id = bob.bid(symbol, 1200, 15)
+    taker = bob.order(order_id)
+    assert (taker["state"], taker["filled_quantity"]) == ("partially_filled", 10)
+    halted = bob.get(f"/stocks/{symbol}")
+    assert (halted["status"], halted["status_reason"]) == ("auction", "volatility")
+    assert halted["auction_ends_at"] is not None
+    assert (halted["last_price"], halted["indicative_quantity"]) == (1100, 5)
+    opened = operator.set_status(symbol, "open").json()
+    assert (opened["status"], opened["auction_ends_at"]) == ("open", None)
+    assert bob.order(order_id)["state"] == "filled"
+    assert opened["halt_band"]["reference_price"] == opened["last_price"]
+
+
+def test_the_auction_of_a_halt_ends_by_itself(
+    operator: Operator, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    rules = {"halt_band_basis_points": 1000, "reference_price": 1000, "auction_seconds": 1}
+    operator.set_stock(symbol, **rules)
+    alice.ask(symbol, 1101, 10)
+    order_id = bob.bid(symbol, 1101, 4)
+    eventually(lambda: bob.get(f"/stocks/{symbol}")["status"] == "open", what="the end")
+    (trade,) = bob.order(order_id)["trades"]
+    assert (trade["price"], trade["quantity"]) == (1101, 4)
+
+
+def test_a_closing_auction_trades_at_one_price_and_closes(
+    operator: Operator, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    alice.ask(symbol, 1010, 5)
+    operator.set_status(symbol, "auction", "the close")
+    bob.bid(symbol, 1010, 5)
+    for refused in (
+        bob.order(bob.bid(symbol, None, 5)),
+        bob.order(bob.bid(symbol, 1010, 5, valid_until=None, time_in_force="ioc")),
+    ):
+        assert (refused["state"], refused["state_reason"]) == ("rejected", "not_in_auction")
+    closed = operator.set_status(symbol, "closed").json()
+    assert (closed["status"], closed["last_price"]) == ("closed", 1010)
+
+
 def test_an_auction_shows_its_indicative_price_and_uncrosses_at_it(
     operator: Operator, alice: BrokerClient, bob: BrokerClient, symbol: str
 ) -> None:
