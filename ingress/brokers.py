@@ -7,7 +7,7 @@ import uuid
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingress.refusals import broker_not_found, invalid_webhook_url, registration_unknown
@@ -78,26 +78,19 @@ class IssuedKeyAnswer(BaseModel):
 
 
 def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
-    router = APIRouter()
+    # Before the body is looked at: who has no key learns nothing about bodies.
+    router = APIRouter(dependencies=[Depends(context.require_admin)])
 
     async def write(events: list[RegistryEvent]) -> None:
-        entry = RegistryEntry(events)
-        try:
-            await context.call(channel, lambda genesis: register(genesis.history_id, entry))
-        except NotConnected:
-            raise
-        except RedisError as error:
-            raise registration_unknown(error) from error
-        await context.registry.refresh()
+        await write_registry(context, channel, events)
 
     def require_broker(broker_id: str) -> None:
         if broker_id not in context.directory.brokers:
             raise broker_not_found()
 
     @router.post("/register", status_code=201, response_model_exclude_none=True)
-    async def register_broker(body: RegisterBody, request: Request) -> RegisteredAnswer:
+    async def register_broker(body: RegisterBody) -> RegisteredAnswer:
         """Register a broker (admin key). Both secrets are shown this once."""
-        context.require_admin(request)
         broker_id = str(uuid.uuid4())
         api_key = new_api_key()
         events: list[RegistryEvent] = [
@@ -114,23 +107,36 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
         return RegisteredAnswer(broker_id=broker_id, api_key=api_key, webhook_secret=secret)
 
     @router.post("/admin/brokers/{broker_id}/api-key", status_code=201)
-    async def rotate_key(broker_id: str, request: Request) -> IssuedKeyAnswer:
+    async def rotate_key(broker_id: str) -> IssuedKeyAnswer:
         """Revoke a broker's keys and issue a new one (admin key)."""
-        context.require_admin(request)
         require_broker(broker_id)
         api_key = new_api_key()
         await write([KeysRevoked(broker_id), KeyIssued(broker_id, hash_key(api_key))])
         return IssuedKeyAnswer(api_key=api_key)
 
     @router.delete("/admin/brokers/{broker_id}/api-key", status_code=204)
-    async def revoke_key(broker_id: str, request: Request) -> Response:
+    async def revoke_key(broker_id: str) -> Response:
         """Revoke all keys of a broker (admin key)."""
-        context.require_admin(request)
         require_broker(broker_id)
         await write([KeysRevoked(broker_id)])
         return Response(status_code=204)
 
     return router
+
+
+async def write_registry(
+    context: Context, channel: AsyncChannel, events: list[RegistryEvent]
+) -> None:
+    """Add an entry to the registry, and read it back. Raises ``outcome_unknown`` when nobody can
+    tell whether it was written."""
+    entry = RegistryEntry(events)
+    try:
+        await context.call(channel, lambda genesis: register(genesis.history_id, entry))
+    except NotConnected:
+        raise
+    except RedisError as error:
+        raise registration_unknown(error) from error
+    await context.registry.refresh()
 
 
 def check_webhook_url(url: str, is_development: bool) -> None:

@@ -1,11 +1,14 @@
 """The notifier process: events streams in, signed webhooks out.
 
 Fan-out and delivery meet in the queues of the endpoints only. A step fans out what is new, starts
-the calls that are due, and runs the event loop, in which the calls proceed, for a moment.
+the calls that are due, and runs the event loop, in which the calls proceed, for a moment. While no
+call is in flight it waits in Redis for news instead. While there is no endpoint it reads no batches
+at all.
 """
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 
 from notifier import metrics
@@ -23,11 +26,15 @@ from runtime.redis.channel import AsyncChannel, Channel
 from runtime.redis.events import EventReader
 from runtime.redis.functions.enqueue import enqueue
 from runtime.redis.functions.mark_notified import mark_notified
-from runtime.redis.registry import refresh
+from runtime.redis.registry import apply_entries
 
 log = logging.getLogger(__name__)
 
+PACE_SECONDS = 0.02
+"""Least time from one step with new batches to the next."""
 TURN_SECONDS = 0.05
+"""How long a step at most waits for the calls in flight."""
+BLOCK_SECONDS_MAX = 0.5
 
 
 class NotifierWorker(Worker):
@@ -36,12 +43,12 @@ class NotifierWorker(Worker):
 
     def __init__(self, settings: NotifierSettings) -> None:
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
         self._channel = Channel(settings.redis_url, f"notifier-{settings.instance}")
         self._calls = AsyncChannel(settings.redis_url, f"courier-{settings.instance}")
         self._directory = Directory()
         self._owned: Ownership[int]
         self._reader: EventReader
+        self._loop: asyncio.AbstractEventLoop
         self._courier: Courier | None = None
 
     def open(self) -> None:
@@ -49,7 +56,9 @@ class NotifierWorker(Worker):
         owned = Ownership(self._channel, settings, "notifier", self._recover)
         self._owned = owned
         self._reader = EventReader(self._channel, owned.leases, settings.batches_max)
-        refresh(self._directory, self._channel)
+        apply_entries(self._directory, self._reader.read({}, 0, block_ms=None).registry)
+        # Not before: a loop that is left open complains at the end of a process that was refused.
+        self._loop = asyncio.new_event_loop()
         self._courier = Courier(
             Queues(self._calls, owned.history_id),
             Deliverer(settings.is_development, settings.calls_max),
@@ -61,29 +70,62 @@ class NotifierWorker(Worker):
 
     def step(self) -> None:
         self._owned.tend()
-        refresh(self._directory, self._channel)
-        # It does not wait for news, because the calls in flight share this thread.
-        for partition, batches in self._reader.read(self._owned.states).items():
-            self._fan_out(partition, batches)
-        self._loop.run_until_complete(self._turn())
+        has_news = self._tell() if self._directory.endpoints else self._pass_over()
+        paced_until = time.monotonic() + PACE_SECONDS if has_news else 0.0
+        self._loop.run_until_complete(self._turn(paced_until))
+
+    def _tell(self) -> bool:
+        """Queue the messages of new batches; returns whether there was anything new."""
+        news = self._reader.read(self._owned.states, self._directory.sequence, self._block_ms())
+        apply_entries(self._directory, news.registry)
+        if news.batches:
+            self._fan_out(news.batches)
+        return bool(news.batches or news.registry)
+
+    def _pass_over(self) -> bool:
+        """Nobody listens, so the marks follow the batches, and nobody needs them read. Returns
+        whether there was anything new in the registry.
+
+        An endpoint that is registered meanwhile hears of every batch that is committed later: the
+        marks move only as far as the batches had come when there was none yet.
+        """
+        states = self._owned.states
+        skimmed = self._reader.skim(states, self._directory.sequence, self._block_ms() or 1)
+        apply_entries(self._directory, skimmed.registry)
+        moved = {p: number for p, number in skimmed.numbers.items() if number > states[p]}
+        if moved and not self._directory.endpoints:
+            self._mark(moved)
+        return bool(skimmed.registry)
+
+    def _block_ms(self) -> int | None:
+        """How long to wait for news; ``None`` while calls are in flight, which share the thread."""
+        assert self._courier is not None, "opened"
+        if self._courier.is_busy:
+            return None
+        # Another notifier may queue messages for the endpoints of this one at any time.
+        is_shared = 0 < len(self._owned.states) < self._owned.genesis.partitions
+        seconds = TURN_SECONDS if is_shared and self._directory.endpoints else BLOCK_SECONDS_MAX
+        return max(1, int(1000 * min(seconds, self._owned.leases.seconds_to_tend)))
 
     def close(self) -> None:
         self._owned.leases.leave()
         self.abandon()
 
     def abandon(self) -> None:
-        self._loop.run_until_complete(self._end())
-        self._loop.close()
+        if self._courier is not None:
+            self._loop.run_until_complete(self._end(self._courier))
+            self._loop.close()
         self._channel.close()
 
-    async def _turn(self) -> None:
+    async def _turn(self, paced_until: float) -> None:
+        """Start what is due, and let the calls proceed; lasts at least until ``paced_until``."""
         assert self._courier is not None, "opened"
         await self._courier.send_due(self._is_mine)
-        await asyncio.sleep(TURN_SECONDS)
+        await self._courier.proceed(TURN_SECONDS)
+        await asyncio.sleep(max(0.0, paced_until - time.monotonic()))
 
-    async def _end(self) -> None:
-        if self._courier is not None:
-            await self._courier.close()
+    async def _end(self, courier: Courier) -> None:
+        await courier.close()
         await self._calls.close()
 
     def _is_mine(self, endpoint_id: str) -> bool:
@@ -93,35 +135,35 @@ class NotifierWorker(Worker):
     def _recover(self, partition: int) -> int:
         return int(self._channel.execute("GET", keys.notified(partition)) or 0)
 
-    def _fan_out(self, partition: int, batches: list[CommittedBatch]) -> None:
-        """Queue the messages of new batches, then move the mark. A crash in between repeats the
+    def _fan_out(self, batches: dict[int, list[CommittedBatch]]) -> None:
+        """Queue the messages of new batches, then move the marks. A crash in between repeats the
         batches, which the queues' own progress turns into nothing."""
         genesis = self._owned.genesis
-        calls = []
-        for batch in batches:
-            for endpoint_id, messages in self._by_endpoint(batch).items():
-                calls.append(
-                    enqueue(
-                        genesis.history_id,
-                        genesis.epoch,
-                        endpoint_id,
-                        partition,
-                        batch.number,
-                        now_ms(),
-                        [(message.message_id, message.body) for message in messages],
-                    )
-                )
+        calls = [
+            enqueue(
+                genesis.history_id,
+                genesis.epoch,
+                endpoint_id,
+                partition,
+                batch.number,
+                now_ms(),
+                [(message.message_id, message.body) for message in messages],
+            )
+            for partition, committed in batches.items()
+            for batch in committed
+            for endpoint_id, messages in self._by_endpoint(batch).items()
+        ]
         added = self._channel.call_all(calls)
-        last = batches[-1].number
-        self._channel.call(mark_notified(genesis.history_id, partition, last))
-        self._owned.states[partition] = last
+        self._mark({partition: committed[-1].number for partition, committed in batches.items()})
         metrics.MESSAGES.inc(sum(added))
+
+    def _mark(self, numbers: dict[int, int]) -> None:
+        self._channel.call(mark_notified(self._owned.history_id, numbers))
+        self._owned.states.update(numbers)
 
     def _by_endpoint(self, committed: CommittedBatch) -> dict[str, list[Message]]:
         """The messages of a batch for each endpoint that is told of it."""
         found: defaultdict[str, list[Message]] = defaultdict(list)
-        if not self._directory.endpoints:
-            return found  # Nobody listens, so nobody needs the batch decoded.
         for message in messages_of(codec.decode_batch(committed.payload)):
             for endpoint in self._directory.endpoints_by_broker.get(message.broker_id, ()):
                 found[endpoint.endpoint_id].append(message)

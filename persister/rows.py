@@ -1,17 +1,24 @@
 """From committed batches to rows. Pure mapping; ``runtime.postgres.tables`` has the columns."""
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from protocol import codec, ids
 from protocol.batches import Batch, BatchEntry, CommittedBatch
-from protocol.events import Trade
-from protocol.records import OrderRecord
+from protocol.enums import Side
+from protocol.events import Trade, TradeBusted
+from protocol.records import InstrumentRecord, OrderRecord
 from protocol.units import timestamp
+from runtime.postgres.binary import stored_time, uuid_bytes
 from runtime.postgres.order_rows import OrderRow, order_row
 
 Row = tuple[Any, ...]
+"""Values in the form of :mod:`runtime.postgres.binary`."""
+OrderKey = tuple[int, int]
+"""Instrument number and sequence."""
 
 ORDER_CHANGING = (
+    "order_type",
     "price",
     "quantity",
     "valid_until",
@@ -23,6 +30,15 @@ ORDER_CHANGING = (
     "reason",
     "updated_at",
     "version",
+    "time_in_force",
+    "post_only",
+    "self_trade_prevention",
+    "memo",
+    "stop_price",
+    "display_quantity",
+    "hidden_quantity",
+    "turn",
+    "is_waiting",
 )
 TRADE_COLUMNS = (
     "trade_id",
@@ -38,8 +54,20 @@ TRADE_COLUMNS = (
     "taker_broker_id",
     "executed_at",
 )
-BALANCE_COLUMNS = ("partition", "broker_id", "cash")
 JOURNAL_COLUMNS = ("partition", "number", "hash", "batch")
+STATE_COLUMNS = (
+    "instrument_number",
+    "symbol",
+    "sequence",
+    "status",
+    "status_reason",
+    "tick_size",
+    "lot_size",
+    "price_band_basis_points",
+    "reference_price",
+    "updated_at",
+    "record",
+)
 
 
 class StoredBatch(NamedTuple):
@@ -49,16 +77,36 @@ class StoredBatch(NamedTuple):
     committed: CommittedBatch
 
 
+class Bust(NamedTuple):
+    """A trade that counts no more."""
+
+    instrument_number: int
+    trade_number: int
+    busted_at: datetime
+    reason: str
+
+
 class Rows:
-    """The rows of any number of batches. Of an order or a balance only the last state counts:
-    one upsert cannot take a key twice."""
+    """The rows of any number of batches. Of an order, a balance or an instrument only the last
+    state counts: one statement cannot write a row twice.
+
+    ``holdings`` are what the trades add, by broker and symbol. The cursors move in the same
+    transaction, so each trade is added once.
+
+    An order whose own log entry is in one of the batches is new to PostgreSQL, which has the
+    batches before them and none after them. All others may have a row already.
+    """
 
     def __init__(self) -> None:
-        self.orders: dict[str, OrderRow] = {}
         self.trades: list[Row] = []
-        self.balances: dict[tuple[int, str], Row] = {}
+        self.balances: dict[tuple[int, str], int] = {}
+        self.holdings: dict[tuple[str, str], int] = {}
+        self.busts: list[Bust] = []
+        self.instruments: dict[int, Row] = {}
         self.journal: list[Row] = []
         self.closed: list[tuple[int, OrderRecord]] = []
+        self._orders: dict[OrderKey, OrderRow] = {}
+        self._entries: set[OrderKey] = set()
 
     def add(self, stored: StoredBatch) -> None:
         batch = stored.batch
@@ -66,31 +114,85 @@ class Rows:
         self.journal.append((batch.partition, batch.number, committed.hash, committed.payload))
         for payload in batch.orders:
             record = codec.decode_order(payload)
-            row = order_row(record)
-            self.orders[row.order_id] = row
+            self._orders[record.instrument_number, record.sequence] = order_row(record)
             if not record.state.is_open:
                 self.closed.append((batch.partition, record))
         for entry in batch.entries:
+            self._entries.add((entry.instrument_number, entry.sequence))
             for event in entry.events:
                 if type(event) is Trade:
-                    self.trades.append(trade_row(entry, event))
+                    self._add_trade(entry, event)
+                elif type(event) is TradeBusted:
+                    self._add_bust(entry, event)
+        for encoded in batch.instruments.values():
+            instrument = codec.decode_instrument(encoded)
+            self.instruments[instrument.instrument_number] = state_row(instrument, encoded)
         for broker_id, cash in batch.balances.items():
-            self.balances[batch.partition, broker_id] = (batch.partition, broker_id, cash)
+            self.balances[batch.partition, broker_id] = cash
+
+    def _add_trade(self, entry: BatchEntry, trade: Trade) -> None:
+        self.trades.append(trade_row(entry, trade))
+        sign = 1 if trade.taker_side is Side.BID else -1
+        self._hold(trade.taker_broker_id, entry.symbol, sign * trade.quantity)
+        self._hold(trade.maker_broker_id, entry.symbol, -sign * trade.quantity)
+
+    def _add_bust(self, entry: BatchEntry, bust: TradeBusted) -> None:
+        number, moment = entry.instrument_number, timestamp(entry.time_ms)
+        self.busts.append(Bust(number, bust.trade_number, moment, bust.reason))
+        self._hold(bust.buyer_broker_id, entry.symbol, -bust.quantity)
+        self._hold(bust.seller_broker_id, entry.symbol, bust.quantity)
+
+    def _hold(self, broker_id: str, symbol: str, quantity: int) -> None:
+        key = (broker_id, symbol)
+        self.holdings[key] = self.holdings.get(key, 0) + quantity
+
+    @property
+    def order_count(self) -> int:
+        return len(self._orders)
+
+    @property
+    def new_orders(self) -> list[OrderRow]:
+        return [row for key, row in self._orders.items() if key in self._entries]
+
+    @property
+    def changed_orders(self) -> list[OrderRow]:
+        return [row for key, row in self._orders.items() if key not in self._entries]
 
 
 def trade_row(entry: BatchEntry, trade: Trade) -> Row:
     number = entry.instrument_number
+    maker_order_id = ids.encode(trade.maker_created_ms, number, trade.maker_sequence)
+    taker_order_id = ids.encode(trade.taker_created_ms, number, trade.taker_sequence)
     return (
-        ids.encode(entry.time_ms, number, trade.trade_number, ids.TRADE),
+        uuid_bytes(ids.encode(entry.time_ms, number, trade.trade_number, ids.TRADE)),
         number,
         trade.trade_number,
         entry.symbol,
         trade.price,
         trade.quantity,
         trade.taker_side.value,
-        ids.encode(trade.maker_created_ms, number, trade.maker_sequence),
-        ids.encode(trade.taker_created_ms, number, trade.taker_sequence),
-        trade.maker_broker_id,
-        trade.taker_broker_id,
-        timestamp(entry.time_ms),
+        uuid_bytes(maker_order_id),
+        uuid_bytes(taker_order_id),
+        uuid_bytes(trade.maker_broker_id),
+        uuid_bytes(trade.taker_broker_id),
+        stored_time(entry.time_ms),
+    )
+
+
+def state_row(record: InstrumentRecord, encoded: bytes) -> Row:
+    """The rules and the status of a symbol; ``encoded`` is the record itself. The values are those
+    of a statement with parameters, not of COPY."""
+    rules = record.rules
+    return (
+        record.instrument_number,
+        record.symbol,
+        record.sequence,
+        record.status.value,
+        record.status_reason,
+        rules.tick_size,
+        rules.lot_size,
+        rules.price_band_basis_points,
+        rules.reference_price,
+        timestamp(record.updated_ms),
+        encoded,
     )

@@ -1,44 +1,72 @@
-"""Writing rows: COPY, then upsert in key order, with the cursor in the same transaction."""
+"""Writing rows: one transaction for all partitions, in which their cursors move too."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, create_engine, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+import psycopg
+from psycopg.rows import dict_row
 
-from persister.rows import (
-    BALANCE_COLUMNS,
-    JOURNAL_COLUMNS,
-    ORDER_CHANGING,
-    TRADE_COLUMNS,
-    Row,
-    Rows,
-)
+from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
 from protocol import codec
 from protocol.batches import GENESIS_HASH
-from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
+from protocol.registry import (
+    BrokerRegistered,
+    InstrumentListed,
+    InstrumentNamed,
+    RegistryEntry,
+)
 from protocol.units import timestamp
 from runtime.postgres import tables
+from runtime.postgres.binary import CopyTarget
 from runtime.postgres.history import REGISTRY_CURSOR
 from runtime.postgres.order_rows import OrderRow
 from runtime.process.errors import Fenced, HistoryChanged, HistoryMismatch
 from runtime.process.failpoints import failpoint
 from runtime.redis.genesis import Genesis
 
+CONNECT_SECONDS_MAX = 5
 STATEMENT_TIMEOUT_MS = 30_000
 
-_UPSERT_ORDERS = text(  # The names are our own constants.
+_HISTORY = "SELECT history_id FROM genesis FOR SHARE"
+_BEGIN_CURSOR = "INSERT INTO cursors (name, number, hash) VALUES (%s, 0, %s) ON CONFLICT DO NOTHING"
+_MOVE_CURSORS = """
+    UPDATE cursors SET number = moves.new, hash = moves.hash
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[]) AS moves(name, old, new, hash)
+    WHERE cursors.name = moves.name AND cursors.number = moves.old"""
+_UPSERT_BALANCES = """
+    INSERT INTO balances (partition, broker_id, cash)
+    SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::bigint[])
+    ON CONFLICT (partition, broker_id) DO UPDATE SET cash = excluded.cash"""
+_ADD_HOLDINGS = """
+    INSERT INTO holdings (broker_id, symbol, quantity)
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[])
+    ON CONFLICT (broker_id, symbol) DO UPDATE
+    SET quantity = holdings.quantity + excluded.quantity"""
+_MARK_BUSTED = """
+    UPDATE trades SET busted_at = %s, bust_reason = %s
+    WHERE instrument_number = %s AND trade_number = %s"""
+_UPSERT_STATE = (  # The names are our own constants.
+    f"INSERT INTO instrument_states ({', '.join(STATE_COLUMNS)})"
+    f" VALUES ({', '.join(['%s'] * len(STATE_COLUMNS))})"
+    " ON CONFLICT (instrument_number) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in STATE_COLUMNS[1:])
+)
+# It lives as long as the connection, and every commit empties it.
+_CREATE_LANDING = "CREATE TEMP TABLE changed_orders (LIKE orders) ON COMMIT DELETE ROWS"
+_UPSERT_ORDERS = (  # The names are our own constants.
     f"INSERT INTO orders ({', '.join(OrderRow._fields)})"
-    f" SELECT {', '.join(OrderRow._fields)} FROM incoming_orders ORDER BY order_id"
+    f" SELECT {', '.join(OrderRow._fields)} FROM changed_orders ORDER BY order_id"
     " ON CONFLICT (order_id) DO UPDATE SET "
-    + ", ".join(f"{c} = excluded.{c}" for c in ORDER_CHANGING)
+    + ", ".join(f"{column} = excluded.{column}" for column in ORDER_CHANGING)
     + " WHERE orders.version < excluded.version"
 )
-_UPSERT_BALANCES = text(
-    "INSERT INTO balances (partition, broker_id, cash)"
-    " SELECT partition, broker_id, cash FROM incoming_balances ORDER BY partition, broker_id"
-    " ON CONFLICT (partition, broker_id) DO UPDATE SET cash = excluded.cash"
-)
+_NEW_ORDERS = CopyTarget.of(tables.orders, OrderRow._fields)
+_CHANGED_ORDERS = CopyTarget.of(tables.orders, OrderRow._fields, "changed_orders")
+_TRADES = CopyTarget.of(tables.trades, TRADE_COLUMNS)
+_JOURNAL = CopyTarget.of(tables.journal, JOURNAL_COLUMNS)
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class CursorMove(NamedTuple):
@@ -51,37 +79,49 @@ class CursorMove(NamedTuple):
 
 
 class Store:
-    """One connection to PostgreSQL."""
+    """One connection to PostgreSQL, which is made when it is first needed."""
 
     def __init__(self, url: str) -> None:
         self._fail = failpoint("store") or _nothing
-        self._engine = create_engine(
-            tables.sqlalchemy_url(url),
-            pool_size=1,
-            max_overflow=0,
-            connect_args={
-                "connect_timeout": 5,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
-            },
-        )
+        self._url = url
+        self._connection: Connection | None = None
 
     def close(self) -> None:
-        self._engine.dispose()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Whatever is raised in between closes the connection, which undoes everything."""
+        if self._connection is None:
+            self._connection = _connect(self._url)
+        try:
+            yield self._connection
+            self._connection.commit()
+        except BaseException:
+            self.close()
+            raise
 
     def open(self, genesis: Genesis) -> None:
         """Check that this database belongs to this exchange, or claim an empty one."""
-        with self._engine.begin() as connection:
-            values = {
-                "history_id": genesis.history_id,
-                "epoch": genesis.epoch,
-                "partitions": genesis.partitions,
-                "execution_price": genesis.execution_price.value,
-                "schema_version": genesis.schema_version,
-            }
-            known = connection.execute(select(tables.genesis)).mappings().all()
+        values = {
+            "history_id": genesis.history_id,
+            "epoch": genesis.epoch,
+            "partitions": genesis.partitions,
+            "execution_price": genesis.execution_price.value,
+            "schema_version": genesis.schema_version,
+        }
+        columns = ", ".join(values)
+        with self._transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            known = cursor.execute(f"SELECT {columns} FROM genesis").fetchall()
             if not known:
-                connection.execute(insert(tables.genesis).values(values).on_conflict_do_nothing())
-            elif [dict(row) for row in known] != [values]:
+                connection.execute(
+                    f"INSERT INTO genesis ({columns}) VALUES (%s, %s, %s, %s, %s)"
+                    " ON CONFLICT DO NOTHING",
+                    list(values.values()),
+                )
+            elif known != [values]:
                 raise HistoryMismatch(
                     f"PostgreSQL holds the exchange {known[0]['history_id']}, Redis"
                     f" {genesis.history_id}: point EXCHANGE_DATABASE_URL at its own database"
@@ -89,111 +129,145 @@ class Store:
 
     def cursor(self, name: str) -> tuple[int, str]:
         """Number and hash of what is stored under a name; creates it at the beginning."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                insert(tables.cursors)
-                .values(name=name, number=0, hash=GENESIS_HASH)
-                .on_conflict_do_nothing()
-            )
-            row = connection.execute(
-                select(tables.cursors).where(tables.cursors.c.name == name)
-            ).one()
-            return row.number, row.hash
+        with self._transaction() as connection:
+            connection.execute(_BEGIN_CURSOR, [name, GENESIS_HASH])
+            found = connection.execute("SELECT number, hash FROM cursors WHERE name = %s", [name])
+            ((number, last_hash),) = found
+            return number, last_hash
 
-    def store(self, history_id: str, rows: Rows, moves: Iterable[CursorMove]) -> None:
+    def store(self, history_id: str, rows: Rows, moves: Sequence[CursorMove]) -> None:
         """Write ``rows`` and move the cursors, all or nothing.
 
         Raises :class:`Fenced` when another persister has moved one of them, and
         :class:`HistoryChanged` when PostgreSQL holds another history than ``history_id``.
         """
         self._fail("begin")
-        with self._engine.begin() as connection:
-            _require_history(connection, history_id)
-            for move in sorted(moves):
-                moved = connection.execute(
-                    update(tables.cursors)
-                    .where(tables.cursors.c.name == move.name, tables.cursors.c.number == move.old)
-                    .values(number=move.new, hash=move.hash)
-                )
-                if moved.rowcount != 1:
-                    raise Fenced(f"the cursor of {move.name} is no longer at {move.old}")
-            _prepare(connection)
-            _copy(connection, "incoming_orders", OrderRow._fields, rows.orders.values())
-            _copy(connection, "incoming_balances", BALANCE_COLUMNS, rows.balances.values())
-            connection.execute(_UPSERT_ORDERS)
-            connection.execute(_UPSERT_BALANCES)
-            _copy(connection, "trades", TRADE_COLUMNS, rows.trades)
-            _copy(connection, "journal", JOURNAL_COLUMNS, rows.journal)
+        with self._transaction() as connection:
+            _move_cursors(connection, history_id, rows, moves)
+            _write(connection, rows)
             self._fail("commit")
         self._fail("committed")
 
     def store_registry(self, history_id: str, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
         """Write registry entries that are not stored yet; returns the last one that is."""
-        self.cursor(REGISTRY_CURSOR)
-        table = tables.cursors
-        with self._engine.begin() as connection:
-            _require_history(connection, history_id)
-            stored: int = connection.execute(
-                select(table.c.number).where(table.c.name == REGISTRY_CURSOR).with_for_update()
-            ).scalar_one()
-            for sequence, entry in entries:
-                if sequence > stored:
-                    _store_registration(connection, sequence, entry)
-                    stored = sequence
-            connection.execute(
-                update(table).where(table.c.name == REGISTRY_CURSOR).values(number=stored)
-            )
+        with self._transaction() as connection:
+            _require_history(connection.execute(_HISTORY), history_id)
+            stored = _registry_cursor(connection)
+            with connection.pipeline():
+                for sequence, entry in entries:
+                    if sequence > stored:
+                        _store_registration(connection, sequence, entry)
+                        stored = sequence
+                connection.execute(
+                    "UPDATE cursors SET number = %s WHERE name = %s", [stored, REGISTRY_CURSOR]
+                )
         return stored
-
-
-def _require_history(connection: Connection, history_id: str) -> None:
-    """A reset waits for the lock that this takes, and this waits for a reset."""
-    found = connection.execute(
-        select(tables.genesis.c.history_id).with_for_update(read=True)
-    ).scalar_one_or_none()
-    if found != history_id:
-        raise HistoryChanged(f"PostgreSQL holds the history {found} by now, not {history_id}")
 
 
 def _nothing(_moment: str) -> None:
     """No failpoint."""
 
 
+def _connect(url: str) -> Connection:
+    connection = psycopg.connect(
+        url,
+        prepare_threshold=0,  # Every statement is planned once.
+        connect_timeout=CONNECT_SECONDS_MAX,
+        options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+    )
+    connection.execute(_CREATE_LANDING)
+    connection.commit()
+    return connection
+
+
+def _require_history(found: "psycopg.Cursor[tuple[Any, ...]]", history_id: str) -> None:
+    """A reset waits for the lock that ``_HISTORY`` takes, and that waits for a reset."""
+    row = found.fetchone()
+    stored = None if row is None else row[0]
+    if stored != history_id:
+        raise HistoryChanged(f"PostgreSQL holds the history {stored} by now, not {history_id}")
+
+
+def _move_cursors(
+    connection: Connection, history_id: str, rows: Rows, moves: Sequence[CursorMove]
+) -> None:
+    """The fences, and the balances and holdings, which cost no journey of their own here.
+
+    Where two persisters wait for each other's cursors, PostgreSQL ends one of the transactions.
+    """
+    with connection.pipeline():
+        history = connection.execute(_HISTORY)
+        moved = connection.execute(
+            _MOVE_CURSORS, [list(column) for column in zip(*moves, strict=True)]
+        )
+        if rows.balances:
+            connection.execute(
+                _UPSERT_BALANCES,
+                [
+                    [partition for partition, _ in rows.balances],
+                    [broker_id for _, broker_id in rows.balances],
+                    list(rows.balances.values()),
+                ],
+            )
+        if rows.holdings:
+            connection.execute(
+                _ADD_HOLDINGS,
+                [
+                    [broker_id for broker_id, _ in rows.holdings],
+                    [symbol for _, symbol in rows.holdings],
+                    list(rows.holdings.values()),
+                ],
+            )
+    _require_history(history, history_id)
+    if moved.rowcount != len(moves):
+        places = ", ".join(f"{move.name} at {move.old}" for move in moves)
+        raise Fenced(f"one of these cursors is no longer there: {places}")
+
+
+def _write(connection: Connection, rows: Rows) -> None:
+    """Orders before the trades that name them, and trades before what undoes them."""
+    new_orders, changed_orders = rows.new_orders, rows.changed_orders
+    with connection.cursor() as cursor:
+        if new_orders:
+            _NEW_ORDERS.copy(cursor, new_orders)
+        if changed_orders:
+            _CHANGED_ORDERS.copy(cursor, changed_orders)
+            cursor.execute(_UPSERT_ORDERS)
+        if rows.trades:
+            _TRADES.copy(cursor, rows.trades)
+        for bust in rows.busts:
+            where = (bust.instrument_number, bust.trade_number)
+            cursor.execute(_MARK_BUSTED, [bust.busted_at, bust.reason, *where])
+        for state in rows.instruments.values():
+            cursor.execute(_UPSERT_STATE, state)
+        _JOURNAL.copy(cursor, rows.journal)
+
+
+def _registry_cursor(connection: Connection) -> int:
+    """Locked, so that two persisters do not write the same entry."""
+    connection.execute(_BEGIN_CURSOR, [REGISTRY_CURSOR, GENESIS_HASH])
+    ((number,),) = connection.execute(
+        "SELECT number FROM cursors WHERE name = %s FOR UPDATE", [REGISTRY_CURSOR]
+    )
+    return int(number)
+
+
 def _store_registration(connection: Connection, sequence: int, entry: RegistryEntry) -> None:
-    connection.execute(insert(tables.registry).values(sequence=sequence, entry=codec.encode(entry)))
+    connection.execute(
+        "INSERT INTO registry (sequence, entry) VALUES (%s, %s)", [sequence, codec.encode(entry)]
+    )
     for event in entry.events:
         if isinstance(event, BrokerRegistered):
             connection.execute(
-                insert(tables.brokers).values(
-                    broker_id=event.broker_id,
-                    name=event.name,
-                    created_at=timestamp(event.created_ms),
-                )
+                "INSERT INTO brokers (broker_id, name, created_at) VALUES (%s, %s, %s)",
+                [event.broker_id, event.name, timestamp(event.created_ms)],
             )
         elif isinstance(event, InstrumentListed):
             connection.execute(
-                insert(tables.instruments).values(
-                    number=event.number, symbol=event.symbol, partition=event.partition
-                )
+                "INSERT INTO instruments (number, symbol, partition) VALUES (%s, %s, %s)",
+                [event.number, event.symbol, event.partition],
             )
-
-
-def _prepare(connection: Connection) -> None:
-    """The landing tables; they live as long as the connection and empty at every commit."""
-    for table in ("orders", "balances"):
-        connection.execute(
-            text(
-                f"CREATE TEMP TABLE IF NOT EXISTS incoming_{table}"
-                f" (LIKE {table}) ON COMMIT DELETE ROWS"
+        elif isinstance(event, InstrumentNamed):
+            connection.execute(
+                "UPDATE instruments SET name = %s WHERE symbol = %s", [event.name, event.symbol]
             )
-        )
-
-
-def _copy(
-    connection: Connection, table: str, columns: tuple[str, ...], rows: Iterable[Row]
-) -> None:
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor:  # noqa: SIM117 - the copy needs its cursor by name.
-        with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)

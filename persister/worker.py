@@ -17,26 +17,31 @@ from runtime.process.errors import HistoryChanged, HistoryMismatch, SettingsErro
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
 from runtime.redis.channel import Channel
-from runtime.redis.events import EventReader, committed_batches
+from runtime.redis.events import EventReader, News, committed_batches
 from runtime.redis.functions.current import current
-from runtime.redis.functions.mark_stored import mark_stored
-from runtime.redis.functions.trim import trim
+from runtime.redis.functions.mark_stored import StoredMark, mark_stored
+from runtime.redis.functions.trim import StoredStreams, trim
+from runtime.redis.order_log import RawEntry
 from runtime.redis.registry import registry_entries
 
 log = logging.getLogger(__name__)
 
 BLOCK_SECONDS_MAX = 0.5
 TRIM_SECONDS = 1.0
+MARKED_MAX = 2000
+"""Closed orders that are marked in one call."""
 
 
 @dataclass(slots=True)
 class Progress:
     """What of a partition is stored: the last batch, its chain hash, and by symbol the last entry
-    of the log, as far as it has not been trimmed yet."""
+    of the log, as far as it has not been trimmed yet. ``trimmed`` is the last batch whose event
+    is gone."""
 
     number: int
     hash: str
     entries: dict[str, int] = field(default_factory=dict)
+    trimmed: int = 0
 
     def note(self, batch: Batch) -> None:
         """The entries of a stored batch may be trimmed."""
@@ -65,7 +70,7 @@ class PersisterWorker(Worker):
         self._owned = owned
         self._reader = EventReader(self._channel, owned.leases, self._settings.batches_max)
         self._open_store()
-        self._store_registry()
+        self._store_registry(self._reader.read({}, 0, block_ms=None).registry)
         owned.tend()
 
     def _open_store(self) -> None:
@@ -78,12 +83,13 @@ class PersisterWorker(Worker):
 
     def step(self) -> None:
         self._owned.tend()
-        batches = self._read()
+        news = self._read()
         started = time.monotonic()
-        self._store_registry()  # After reading: whatever the batches name is registered by now.
-        if batches:
-            self._persist(batches)
+        self._store_registry(news.registry)
+        if news.batches:
+            self._persist({p: self._verify(p, batches) for p, batches in news.batches.items()})
             metrics.STEP_SECONDS.observe(time.monotonic() - started)
+        if news.batches or news.registry:
             self._paced_until = started + self._settings.pace_ms / 1000
         if time.monotonic() >= self._next_trim:
             self._next_trim = time.monotonic() + TRIM_SECONDS
@@ -120,21 +126,17 @@ class PersisterWorker(Worker):
         self._mark({partition: number}, finished.closed)
         return progress
 
-    def _read(self) -> dict[int, list[StoredBatch]]:
-        """New batches by partition, each verified to continue the chain of hashes."""
+    def _read(self) -> News:
         pause = self._paced_until - time.monotonic()
         if pause > 0:
             time.sleep(pause)
         owned = self._owned
-        if not owned.states:
-            time.sleep(owned.leases.seconds_to_tend)
-            return {}
         block_ms = max(1, int(1000 * min(BLOCK_SECONDS_MAX, owned.leases.seconds_to_tend)))
         cursors = {partition: progress.number for partition, progress in owned.states.items()}
-        found = self._reader.read(cursors, block_ms)
-        return {partition: self._verify(partition, batches) for partition, batches in found.items()}
+        return self._reader.read(cursors, self._registry_sequence, block_ms)
 
     def _verify(self, partition: int, batches: list[CommittedBatch]) -> list[StoredBatch]:
+        """New batches of a partition, which must continue its chain of hashes."""
         last_hash = self._owned.states[partition].hash
         for batch in batches:
             if chain_hash(last_hash, batch.payload) != batch.hash:
@@ -162,7 +164,7 @@ class PersisterWorker(Worker):
                 progress.note(batch.batch)
         self._mark({p: self._owned.states[p].number for p in batches}, rows.closed)
         metrics.BATCHES.inc(len(rows.journal))
-        metrics.ROWS.labels("orders").inc(len(rows.orders))
+        metrics.ROWS.labels("orders").inc(rows.order_count)
         metrics.ROWS.labels("trades").inc(len(rows.trades))
 
     def _mark(self, watermarks: dict[int, int], closed: list[tuple[int, OrderRecord]]) -> None:
@@ -170,37 +172,33 @@ class PersisterWorker(Worker):
         leaving: defaultdict[int, list[OrderRecord]] = defaultdict(list)
         for partition, record in closed:
             leaving[partition].append(record)
+        marks = [StoredMark(p, number, leaving[p]) for p, number in watermarks.items()]
+        # One call for all, unless it would keep Redis from everything else for too long.
+        calls = [marks] if len(closed) <= MARKED_MAX else [[mark] for mark in marks]
         self._channel.call_all(
             [
-                mark_stored(
-                    self._owned.history_id,
-                    partition,
-                    number,
-                    leaving[partition],
-                    self._settings.closed_seconds,
-                )
-                for partition, number in watermarks.items()
+                mark_stored(self._owned.history_id, together, self._settings.closed_seconds)
+                for together in calls
             ]
         )
 
     def _trim(self) -> None:
         """Drop log entries that are stored, and events that are stored and notified."""
         states = self._owned.states
-        notified = self._channel.all_ok([("GET", keys.notified(p)) for p in states])
-        calls = []
-        for (partition, progress), mark in zip(states.items(), notified, strict=True):
-            done = min(progress.number, int(mark or 0))
-            calls.append(trim(self._owned.history_id, partition, progress.entries, done))
-            progress.entries = {}
-        self._channel.call_all(calls)
+        stored = [
+            StoredStreams(partition, progress.number, progress.entries)
+            for partition, progress in states.items()
+            if progress.entries or progress.trimmed < progress.number
+        ]
+        if not stored:
+            return
+        gone = self._channel.call(trim(self._owned.history_id, stored))
+        for streams, trimmed in zip(stored, gone, strict=True):
+            progress = states[streams.partition]
+            progress.entries, progress.trimmed = {}, trimmed
 
-    def _store_registry(self) -> None:
+    def _store_registry(self, raw: list[RawEntry]) -> None:
         """Copy what is new in the registry."""
-        check = current(self._owned.history_id, [0])
-        raw, still_current = self._channel.all_ok(
-            [("XRANGE", keys.REGISTRY, f"({self._registry_sequence}-0", "+"), check.command]
-        )
-        check.read(still_current)
         if raw:
             self._registry_sequence = self._store.store_registry(
                 self._owned.history_id, registry_entries(raw)

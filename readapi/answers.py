@@ -14,13 +14,10 @@ from protocol.units import (
     BOOK_DEPTH_MAX,
     PRICE_MAX,
     PRICE_WINDOW_MAX,
-    SYMBOL_LENGTH_MAX,
-    SYMBOL_PATTERN,
 )
 from runtime.http.problems import Problem
 from runtime.http.schemas import CountField, IdField, PriceField, SymbolField
 
-_SYMBOL = re.compile(SYMBOL_PATTERN)
 _INTEGER = re.compile("[0-9]{1,9}")
 
 
@@ -103,14 +100,6 @@ def _levels(levels: list[BookLevel]) -> str:
 def balance_answer(broker: Broker, cash: int) -> bytes:
     """The body of ``GET /balance``; ``cash`` in cents."""
     return msgspec.json.encode(BalanceAnswer(broker.broker_id, broker.name, cash))
-
-
-def check_symbol(symbol: str) -> str:
-    if not _SYMBOL.fullmatch(symbol):
-        raise Problem(
-            "invalid_symbol", f"a symbol is 1 to {SYMBOL_LENGTH_MAX} of A-Z, 0-9 and the dot"
-        )
-    return symbol
 
 
 def integer_parameter(query: bytes, name: str, default: int, most: int) -> int:

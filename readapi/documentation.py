@@ -10,7 +10,6 @@ from readapi.answers import (
     PriceAnswer,
     balance_answer,
     book_answer,
-    check_symbol,
     integer_parameter,
     price_answer,
 )
@@ -21,6 +20,7 @@ from runtime.http.operations import ADMIN_KEY, Operation, Success, query_paramet
 from runtime.http.orders import client_order_not_found, forbidden, order_answer, order_not_found
 from runtime.http.problems import unauthorized, unavailable
 from runtime.http.schemas import OrderAnswer
+from runtime.http.stocks import check_symbol
 
 _ORDER = Success(
     "The order with all its trades.", OrderAnswer, order_answer(samples.ORDER, [samples.FILL])

@@ -1,40 +1,32 @@
 """The hot reads: one round trip to Redis each, shared with whoever else is asking.
 
-A broker never sees an answer that is older than an order that he knows to be taken. When the log
-has commands of his that the matcher has not reached, a read waits for them for up to
-``DECISION_SECONDS``.
+A broker never sees an answer that is older than an order that he knows to be taken
+(``readapi.freshness``).
 """
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
-from protocol import books
+from protocol import books, keys
 from protocol.partitions import all_partitions
 from protocol.registry import Instrument
 from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
 from readapi.answers import (
     balance_answer,
     book_answer,
-    check_symbol,
     integer_parameter,
     price_answer,
 )
+from readapi.freshness import DECISION_SECONDS, up_to_date
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import order_answer, own_client_order, own_order
+from runtime.http.stocks import check_symbol
 from runtime.process.promise import in_task
-from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.read_balance import read_balance
 from runtime.redis.functions.read_book import read_book
 from runtime.redis.functions.read_prices import read_prices
 
 DEPTH_DEFAULT = 10
 TRADES_DEFAULT = 50
-DECISION_SECONDS = 0.1
 PREPARED_MAX = 4096
-
-T = TypeVar("T")
 
 
 class ReadRoutes:
@@ -63,7 +55,8 @@ class ReadRoutes:
         if instrument is None:
             return Answer(200, price_answer(symbol, []))
         partition = instrument.partition
-        read = await self._up_to_date(
+        read = await up_to_date(
+            self._context,
             read_prices(partition, symbol, count, broker.broker_id),
             lambda read: {partition: read.awaited} if read.awaited else {},
         )
@@ -78,7 +71,8 @@ class ReadRoutes:
         stored: bytes | None = None
         if instrument is not None:
             partition = instrument.partition
-            read = await self._up_to_date(
+            read = await up_to_date(
+                self._context,
                 read_book(partition, symbol, broker.broker_id),
                 lambda read: {partition: read.awaited} if read.awaited else {},
             )
@@ -90,35 +84,21 @@ class ReadRoutes:
         context = self._context
         broker = await context.authenticate(call.authorization)
         partitions = list(all_partitions(context.genesis.partitions))
-        read = await self._up_to_date(
-            read_balance(partitions, broker.broker_id), lambda read: read.awaited
+        read = await up_to_date(
+            self._context, read_balance(partitions, broker.broker_id), lambda read: read.awaited
         )
         return Answer(200, balance_answer(broker, read.cash))
 
-    async def _up_to_date(
-        self, function: FunctionCall[T], awaited: Callable[[T], dict[int, int]]
-    ) -> T:
-        """What ``function`` reads, once the ``awaited`` bells are reached or the time is over."""
-        context = self._context
-        read = await context.fetch(function)
-        deadline = 0.0
-        while bells := awaited(read):
-            now = time.monotonic()
-            deadline = deadline or now + DECISION_SECONDS
-            if now >= deadline:
-                break
-            for partition, bell in bells.items():
-                await context.decisions.reached(partition, bell, max(0.0, deadline - now))
-            read = await context.fetch(function)
-        return read
-
     async def _instrument(self, symbol: str) -> Instrument | None:
-        """``None`` where nobody has traded the symbol. All who ask for unknown ones at the same
-        time share one look at the registry, so they cost Redis next to nothing."""
-        instruments = self._context.directory.instruments
-        if symbol not in instruments:
-            await in_task(self._context.registry.refresh())
-        return instruments.get(symbol)
+        """``None`` where nobody has traded the symbol."""
+        context = self._context
+        instrument = context.directory.instruments.get(symbol)
+        if instrument is None:
+            (listed,) = await context.read(("HEXISTS", keys.INSTRUMENTS, symbol))
+            if listed:  # A moment ago, by another process.
+                await in_task(context.registry.refresh())
+                instrument = context.directory.instruments.get(symbol)
+        return instrument
 
     def _render(self, symbol: str, stored: bytes, depth: int) -> bytes:
         """The body for a snapshot, prepared once and copied for as long as it stays the same."""

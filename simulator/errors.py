@@ -10,6 +10,10 @@ class Unreachable(SimulationFailed):
     """The exchange did not answer a call: no connection, a broken one, or no answer in time."""
 
 
+class GaveUp(SimulationFailed):
+    """Something did not happen in time; the text says what was waited for, and how long."""
+
+
 class CallFailed(SimulationFailed):
     """The exchange answered a call with a problem. The text holds the status, the code and the
     detail, or the body where there are none; ``status`` is 0 where an answer lacks a field."""

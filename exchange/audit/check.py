@@ -15,8 +15,9 @@ from protocol.batches import GENESIS_HASH
 from protocol.commits import Position
 from protocol.enums import OPEN_STATES
 from protocol.partitions import all_partitions, partition_name
+from protocol.records import OrderRecord
 from runtime.postgres import tables
-from runtime.postgres.order_rows import OrderRow, order_record, order_row
+from runtime.postgres.order_rows import OrderRow, order_record
 from runtime.redis import genesis
 from runtime.redis.channel import Channel, pairs
 
@@ -34,6 +35,22 @@ _CHAIN = text(
     " WHERE hash <> expected OR number <> previous_number + 1 ORDER BY number LIMIT 1"
 )
 
+# Who bought or sold how much by the trades that were not busted, where the table says otherwise.
+_HOLDINGS = text(
+    "WITH counted AS (SELECT * FROM trades WHERE busted_at IS NULL AND symbol = ANY(:symbols)),"
+    " halves AS (SELECT taker_broker_id AS broker_id, symbol,"
+    " CASE taker_side WHEN 'bid' THEN quantity ELSE -quantity END AS quantity FROM counted"
+    " UNION ALL SELECT maker_broker_id, symbol,"
+    " CASE taker_side WHEN 'bid' THEN -quantity ELSE quantity END FROM counted),"
+    " made AS (SELECT broker_id, symbol, sum(quantity) AS quantity FROM halves"
+    " GROUP BY broker_id, symbol),"
+    " held AS (SELECT * FROM holdings WHERE symbol = ANY(:symbols))"
+    " SELECT broker_id, symbol, coalesce(held.quantity, 0), coalesce(made.quantity, 0)"
+    " FROM held FULL JOIN made USING (broker_id, symbol)"
+    " WHERE coalesce(held.quantity, 0) <> coalesce(made.quantity, 0)"
+    " ORDER BY symbol, broker_id LIMIT 1"
+)
+
 
 class RedisState(NamedTuple):
     """A partition as of one batch, read in one transaction."""
@@ -42,7 +59,8 @@ class RedisState(NamedTuple):
     hash: str
     balances: dict[str, int]
     positions: dict[str, Position]
-    open_orders: dict[str, OrderRow]
+    open_orders: dict[str, OrderRecord]
+    instruments: dict[str, bytes]
 
 
 def check(console: Console, addresses: Addresses) -> dict[str, Any]:
@@ -90,6 +108,8 @@ def _partition(
         _balances_problem(connection, partition, state),
         _trades_problem(connection, state),
         _orders_problem(connection, partition, state),
+        holdings_problem(connection, list(state.positions)),
+        _instruments_problem(connection, partition, state),
     ]
     yield Finding(
         f"{name}: {state.number} batches chained, balances sum to 0, PostgreSQL = Redis"
@@ -130,17 +150,19 @@ def _read_redis(channel: Channel, partition: int) -> RedisState:
             ("HGETALL", keys.balances(partition)),
             ("HGETALL", keys.positions(partition)),
             ("HVALS", keys.open_orders(partition)),
+            ("HGETALL", keys.instrument_records(partition)),
             ("EXEC",),
         ]
     )
-    (number, last_hash), balances, positions, orders = replies[-1]
-    rows = [order_row(codec.decode_order(payload)) for payload in orders]
+    (number, last_hash), balances, positions, orders, instruments = replies[-1]
+    records = [codec.decode_order(payload) for payload in orders]
     return RedisState(
         number=int(number or 0),
         hash=(last_hash or GENESIS_HASH.encode()).decode(),
         balances={k.decode(): int(v) for k, v in pairs(balances)},
         positions={k.decode(): Position.parse(v) for k, v in pairs(positions)},
-        open_orders={row.order_id: row for row in rows},
+        open_orders={record.order_id: record for record in records},
+        instruments={k.decode(): v for k, v in pairs(instruments)},
     )
 
 
@@ -190,10 +212,31 @@ def _orders_problem(connection: Connection, partition: int, state: RedisState) -
             table.c.state.in_([order_state.value for order_state in OPEN_STATES]),
         )
     )
-    # Through the record and back, so that both sides have the same types.
-    stored = {str(row.order_id): order_row(order_record(row)) for row in rows}
+    stored = {str(row.order_id): order_record(row) for row in rows}
     if stored == state.open_orders:
         return ""
     both = stored.keys() | state.open_orders.keys()
     differing = sorted(o for o in both if stored.get(o) != state.open_orders.get(o))
     return f"{len(differing)} open orders differ, first {differing[0]}"
+
+
+def holdings_problem(connection: Connection, symbols: list[str]) -> str:
+    """The table of holdings against the trades that count."""
+    differing = connection.execute(_HOLDINGS, {"symbols": symbols}).first()
+    if differing is None:
+        return ""
+    broker_id, symbol, held, traded = differing
+    return f"{broker_id} holds {held} of {symbol}, and the trades make {traded}"
+
+
+def _instruments_problem(connection: Connection, partition: int, state: RedisState) -> str:
+    states, listed = tables.instrument_states, tables.instruments
+    rows = connection.execute(
+        select(states.c.symbol, states.c.record)
+        .join(listed, listed.c.number == states.c.instrument_number)
+        .where(listed.c.partition == partition)
+    )
+    stored = {row.symbol: bytes(row.record) for row in rows}
+    both = stored.keys() | state.instruments.keys()
+    differing = sorted(s for s in both if stored.get(s) != state.instruments.get(s))
+    return f"the rules of {differing[0]} differ" if differing else ""

@@ -29,9 +29,7 @@ def restore_open(
                 " GROUP BY symbol"
             ),
             {"symbols": symbols},
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     for symbol, sequence in past.heads.items():
         position = Position(sequence, last_trades.get(symbol, 0))

@@ -7,6 +7,7 @@ from rich.console import Console
 from sqlalchemy import Connection, select
 from sqlalchemy import Engine as SqlEngine
 
+from exchange.audit.check import holdings_problem
 from exchange.audit.findings import Finding, audit
 from exchange.local.installation import Addresses
 from matcher.changes import take_market
@@ -89,6 +90,7 @@ class _Replay:
         if not problem:
             self._engine.check_invariants()
             stored = self._stored_state()
+            problem = self._tables_problem()
             if stored != state:
                 problem = f"the state is {state}, the tables hold {stored}"
         return Replayed(
@@ -142,6 +144,17 @@ class _Replay:
         except codec.DecodeError:
             return self._engine.refuse(market, entry.sequence, UNREADABLE)
         return self._engine.apply(market, entry.sequence, entry.time_ms, command)
+
+    def _tables_problem(self) -> str:
+        """What the tables say of holdings and of rules, against the trades and the journal."""
+        symbols = list(self._engine.markets)
+        states = tables.instrument_states
+        rows = self._connection.execute(
+            select(states.c.symbol, states.c.record).where(states.c.symbol.in_(symbols))
+        )
+        if {row.symbol: bytes(row.record) for row in rows} != self._instruments:
+            return "the rules of instruments are not those of the journal"
+        return holdings_problem(self._connection, symbols)
 
     def _stored_state(self) -> str:
         """The state hash of an engine that is put together from the tables."""

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import msgspec
+
 from protocol import ids
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import FillRecord, OrderRecord
@@ -38,6 +40,9 @@ ORDER = OrderRecord(
     version=2,
     client_order_id=CLIENT_ORDER_ID,
 )
+CANCELED_ORDER = msgspec.structs.replace(
+    ORDER, state=OrderState.CANCELED, reason=StateReason.USER_REQUEST, version=3
+)
 FILL = FillRecord(
     trade_number=7,
     price=3148,
@@ -45,10 +50,12 @@ FILL = FillRecord(
     counterparty_broker_id=COUNTERPARTY_ID,
     executed_ms=TIME_MS + 4,
 )
+TRADE_ID = ids.encode(FILL.executed_ms, ORDER.instrument_number, FILL.trade_number, ids.TRADE)
 ORDER_ID = ids.encode(ORDER.created_ms, ORDER.instrument_number, ORDER.sequence)
 PATH_VALUES = {
     "order_id": ORDER_ID,
     "symbol": SYMBOL,
     "client_order_id": CLIENT_ORDER_ID,
     "broker_id": BROKER.broker_id,
+    "trade_id": TRADE_ID,
 }

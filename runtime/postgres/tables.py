@@ -6,6 +6,7 @@ ingress read closed orders from them. Ids are UUID, money and quantities BIGINT 
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 
 metadata = MetaData(
@@ -53,6 +55,24 @@ instruments = Table(
     Column("number", Integer, primary_key=True),
     Column("symbol", Text, nullable=False, unique=True),
     Column("partition", SmallInteger, nullable=False),
+    Column("name", Text),
+)
+
+instrument_states = Table(
+    "instrument_states",
+    metadata,
+    Column("instrument_number", Integer, ForeignKey("instruments.number"), primary_key=True),
+    Column("symbol", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("status_reason", Text, nullable=False),
+    Column("tick_size", BigInteger, nullable=False),
+    Column("lot_size", BigInteger, nullable=False),
+    Column("price_band_basis_points", Integer, nullable=False),
+    Column("reference_price", BigInteger, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    comment="The rules and the status of symbols; record has all of it, as Redis keeps it.",
 )
 
 registry = Table(
@@ -87,13 +107,29 @@ orders = Table(
     Column("priority", BigInteger, nullable=False, server_default="0"),
     Column("amended_sequence", BigInteger, nullable=False, server_default="0"),
     Column("client_order_id", Text),
+    # All of these are NULL for a plain order.
+    Column("time_in_force", Text),
+    Column("post_only", Boolean),
+    Column("self_trade_prevention", Text),
+    Column("memo", Text),
+    Column("stop_price", BigInteger),
+    Column("display_quantity", BigInteger),
+    Column("hidden_quantity", BigInteger),
+    Column("turn", Integer),
+    Column("is_waiting", Boolean),
     CheckConstraint("price > 0", name="price"),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("open_quantity BETWEEN 0 AND quantity", name="open_quantity"),
     CheckConstraint("filled_notional >= 0", name="filled_notional"),
     CheckConstraint("side IN ('bid', 'ask')", name="side"),
 )
-Index(None, orders.c.broker_id, orders.c.created_at)
+OPEN = text("state IN ('new', 'partially_filled')")
+"""The order is open. A query that says it in these words can use the index of open orders."""
+
+CLOSED = text("state NOT IN ('new', 'partially_filled')")
+
+Index(None, orders.c.broker_id, orders.c.order_id)  # Ids sort by time.
+Index("orders_open_idx", orders.c.broker_id, orders.c.order_id, postgresql_where=OPEN)
 Index(
     None,
     orders.c.broker_id,
@@ -117,12 +153,16 @@ trades = Table(
     Column("maker_broker_id", Uuid, nullable=False),
     Column("taker_broker_id", Uuid, nullable=False),
     Column("executed_at", DateTime(timezone=True), nullable=False),
+    Column("busted_at", DateTime(timezone=True)),
+    Column("bust_reason", Text),
     CheckConstraint("price > 0", name="price"),
     CheckConstraint("quantity > 0", name="quantity"),
 )
 Index(None, trades.c.maker_order_id)
 Index(None, trades.c.taker_order_id)
 Index(None, trades.c.instrument_number, trades.c.trade_number, unique=True)
+Index(None, trades.c.maker_broker_id, trades.c.trade_id)
+Index(None, trades.c.taker_broker_id, trades.c.trade_id)
 
 balances = Table(
     "balances",
@@ -130,6 +170,15 @@ balances = Table(
     Column("partition", SmallInteger, primary_key=True),
     Column("broker_id", Uuid, primary_key=True),
     Column("cash", BigInteger, nullable=False),
+)
+
+holdings = Table(
+    "holdings",
+    metadata,
+    Column("broker_id", Uuid, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    comment="Shares bought less shares sold, without the trades that were busted.",
 )
 
 journal = Table(

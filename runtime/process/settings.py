@@ -34,6 +34,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     execution_price: ExecutionPrice = ExecutionPrice.MAKER
     listing: ListingPolicy = ListingPolicy.OPEN
     partitions: Annotated[int, msgspec.Meta(ge=1, le=PARTITIONS_MAX)] = PARTITIONS_DEFAULT
+    trading_hours: str = ""
+    """When the calendar begins the opening auction, trading, the closing auction, and when it
+    closes, for example ``09:45 10:00 16:55 17:00`` (``runtime.process.calendars``). Empty: off."""
+    trading_weekdays: str = "1 2 3 4 5"
+    holidays: str = ""
+    time_zone: str = "America/Sao_Paulo"
     instance: str = msgspec.field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     host: str = "127.0.0.1"
     port: Port = 8000

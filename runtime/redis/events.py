@@ -1,7 +1,7 @@
-"""Reading what matchers have committed: dense, and in one history."""
+"""Reading what matchers have committed: dense, in one history, and with what it names."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from protocol import keys
 from protocol.batches import CommittedBatch
@@ -16,30 +16,42 @@ def committed_batches(raw: Sequence[RawEntry]) -> list[CommittedBatch]:
     return [CommittedBatch(int(name[:-2]), fields[1].decode(), fields[3]) for name, fields in raw]
 
 
+class News(NamedTuple):
+    """What has been committed since, by partition, and the entries of the registry that are new,
+    as Redis has sent them. Whatever a batch names is registered there or was before."""
+
+    batches: dict[int, list[CommittedBatch]]
+    registry: list[RawEntry]
+
+
+class Skimmed(NamedTuple):
+    """The last batches of partitions, and the entries of the registry that are new."""
+
+    numbers: dict[int, int]
+    registry: list[RawEntry]
+
+
 class EventReader:
-    """Reads the events of the partitions that a worker owns."""
+    """Reads the events of the partitions that a worker owns, and the registry with them."""
 
     def __init__(self, channel: Channel, leases: Leases, batches_max: int) -> None:
         self._channel = channel
         self._leases = leases
         self._batches_max = batches_max
 
-    def read(
-        self, cursors: Mapping[int, int], block_ms: int | None = None
-    ) -> dict[int, list[CommittedBatch]]:
-        """The batches that follow ``cursors`` (partition → last batch that is done), by partition.
+    def read(self, cursors: Mapping[int, int], registered: int, block_ms: int | None) -> News:
+        """The batches that follow ``cursors`` (partition → last batch that is done), and the
+        entries of the registry that follow the sequence ``registered``.
 
-        Waits up to ``block_ms`` for new batches; without it, does not wait. Raises
+        Waits up to ``block_ms`` for either; with ``None``, does not wait. Raises
         :class:`~runtime.process.errors.HistoryChanged` when the history is another one by now, and
         an error when a batch is missing, see :meth:`Leases.gap`.
         """
-        if not cursors:
-            return {}
-        streams, ids = [keys.events(p) for p in cursors], [f"{n}-0" for n in cursors.values()]
-        block: tuple[Any, ...] = () if block_ms is None else ("BLOCK", block_ms)
-        read: RedisCommand = ("XREAD", "COUNT", self._batches_max, *block, "STREAMS")
-        check = current(self._leases.history_id, cursors)
-        reply, still_current = self._channel.all_ok([(*read, *streams, *ids), check.command])
+        streams = {keys.events(p): n for p, n in cursors.items()}
+        check = current(self._leases.history_id, cursors or [0])
+        reply, still_current = self._channel.all_ok(
+            [self._xread(streams, registered, block_ms), check.command]
+        )
         check.read(still_current)
         found = dict(reply or ())
         batches = {}
@@ -48,7 +60,43 @@ class EventReader:
             if raw:
                 batches[partition] = committed_batches(raw)
                 self._require_dense(partition, cursor, batches[partition])
-        return batches
+        return News(batches, self._registered(found))
+
+    def skim(self, partitions: Collection[int], registered: int, block_ms: int) -> Skimmed:
+        """The same for who needs no batches: only where they stand. Waits up to ``block_ms`` for
+        new entries of the registry.
+
+        Where the partitions stand is read before the registry, so whatever is registered later
+        than these entries is also later than these batches.
+        """
+        check = current(self._leases.history_id, partitions or [0])
+        *numbers, reply, still_current = self._channel.all_ok(
+            [
+                *[("HGET", keys.batch(p), "number") for p in partitions],
+                self._xread({}, registered, block_ms),
+                check.command,
+            ]
+        )
+        check.read(still_current)
+        reached = {p: int(number or 0) for p, number in zip(partitions, numbers, strict=True)}
+        return Skimmed(reached, self._registered(dict(reply or ())))
+
+    def _xread(
+        self, streams: Mapping[str, int], registered: int, block_ms: int | None
+    ) -> RedisCommand:
+        block: tuple[Any, ...] = () if block_ms is None else ("BLOCK", block_ms)
+        return (
+            *("XREAD", "COUNT", self._batches_max, *block, "STREAMS", keys.REGISTRY, *streams),
+            *[f"{number}-0" for number in (registered, *streams.values())],
+        )
+
+    def _registered(self, found: Mapping[bytes, list[RawEntry]]) -> list[RawEntry]:
+        """The new entries of the registry, all of them: the batches may name the last one."""
+        registry = found.get(keys.REGISTRY.encode(), [])
+        if len(registry) < self._batches_max:
+            return registry
+        rest = self._channel.execute("XRANGE", keys.REGISTRY, b"(" + registry[-1][0], "+")
+        return [*registry, *rest]
 
     def _require_dense(self, partition: int, cursor: int, batches: list[CommittedBatch]) -> None:
         for expected, batch in enumerate(batches, cursor + 1):

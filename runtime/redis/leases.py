@@ -76,17 +76,13 @@ class Leases:
         Partitions that are to be given up for fairness are named by :meth:`surplus` instead, so
         that the worker can finish with them before it calls :meth:`release`.
         """
-        self._next_tend = time.monotonic() + TEND_SECONDS
         lost = self._renew()
-        self._members = self._heart.beat()
         return self._acquire(), lost
 
     def keep(self) -> None:
         """Renew in the middle of a long recovery, so that no other worker takes its partitions."""
         if self.due:
-            self._next_tend = time.monotonic() + TEND_SECONDS
             self._renew()
-            self._members = self._heart.beat()
 
     def gap(self, partition: int, what: str) -> Exception:
         """The error for something that is missing from a stream.
@@ -117,8 +113,9 @@ class Leases:
     def release(self, partitions: Iterable[int]) -> None:
         """Give partitions up."""
         released = [p for p in partitions if p in self.held]
-        self._channel.call_all([release(p, self._kind, self.token) for p in released])
-        self.held.difference_update(released)
+        if released:
+            self._channel.call(release(released, self._kind, self.token))
+            self.held.difference_update(released)
 
     def leave(self) -> None:
         """Give everything up and say so, so that others take over without any wait."""
@@ -126,11 +123,14 @@ class Leases:
         self._heart.stop()
 
     def _renew(self) -> set[int]:
+        """Heartbeat and renew, in one journey to Redis. Returns the partitions that are lost."""
+        self._next_tend = time.monotonic() + TEND_SECONDS
         held = sorted(self.held)
-        kept = self._channel.call_all(
-            [renew(self.history_id, p, self._kind, self.token, TTL_MS) for p in held]
-        )
-        lost = {p for p, is_kept in zip(held, kept, strict=True) if not is_kept}
+        beating = self._heart.beating()
+        renewing = renew(self.history_id, held, self._kind, self.token, TTL_MS)
+        beaten, renewed = self._channel.all_ok([beating.command, renewing.command])
+        self._members = self._heart.heard(beating.read(beaten))
+        lost = self.held - renewing.read(renewed)
         self.held -= lost
         return lost
 
@@ -144,15 +144,17 @@ class Leases:
             return set()
         # Each member starts looking at another place, so that they seldom try for the same one.
         start = hash(self._instance) % len(free)
-        gained: set[int] = set()
-        for partition in free[start:] + free[:start]:
-            if len(gained) == wanted:
-                break
-            taken = acquire(
-                self.history_id, partition, self._kind, self._instance, self._incarnation, TTL_MS
+        gained = self._channel.call(
+            acquire(
+                self.history_id,
+                free[start:] + free[:start],
+                self._kind,
+                self._instance,
+                self._incarnation,
+                TTL_MS,
+                wanted,
             )
-            if self._channel.call(taken):
-                gained.add(partition)
+        )
         self.held |= gained
         if gained:
             log.info("partitions gained", extra={"kind": self._kind, "partitions": sorted(gained)})

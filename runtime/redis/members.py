@@ -7,8 +7,8 @@ import time
 import msgspec
 
 from protocol import keys
-from runtime.redis.channel import Channel
-from runtime.redis.functions.beat import beat
+from runtime.redis.channel import Channel, FunctionCall
+from runtime.redis.functions.beat import Pulse, beat, milliseconds
 
 MEMBER_TIMEOUT_MS = 3000
 MEMBER_FORGET_MS = 3_600_000
@@ -26,8 +26,7 @@ class Member(msgspec.Struct):
 
 def redis_time_ms(channel: Channel) -> int:
     """The clock of Redis."""
-    seconds, microseconds = channel.execute("TIME")
-    return int(seconds) * 1000 + int(microseconds) // 1000
+    return milliseconds(channel.execute("TIME"))
 
 
 def members(channel: Channel, kind: str) -> list[Member]:
@@ -45,6 +44,7 @@ class Heart:
         self._instance = instance
         self._port = port
         self._clock_offset_ms = 0.0
+        self._knows_clock = False
 
     @property
     def clock_ms(self) -> int:
@@ -53,15 +53,29 @@ class Heart:
 
     def beat(self) -> list[Member]:
         """Say that this process is alive; returns all of its kind that are."""
-        now_ms = redis_time_ms(self._channel)
-        self._clock_offset_ms = now_ms - time.monotonic() * 1000
-        me = Member(self._instance, os.getpid(), socket.gethostname(), now_ms, self._port)
-        self._channel.call(beat(self._kind, self._instance, msgspec.json.encode(me)))
-        known = members(self._channel, self._kind)
+        beating = self.beating()
+        return self.heard(beating.read(self._channel.execute(*beating.command)))
+
+    def beating(self) -> FunctionCall[Pulse]:
+        """The call that says so, for a pipeline; its reply is for :meth:`heard`."""
+        if not self._knows_clock:
+            self._note_clock(redis_time_ms(self._channel))
+        me = Member(self._instance, os.getpid(), socket.gethostname(), self.clock_ms, self._port)
+        return beat(self._kind, self._instance, msgspec.json.encode(me))
+
+    def heard(self, pulse: Pulse) -> list[Member]:
+        """All of this kind that are alive. Who has not been for long is forgotten."""
+        now_ms = pulse.now_ms
+        self._note_clock(now_ms)
+        known = [msgspec.json.decode(heartbeat, type=Member) for heartbeat in pulse.heartbeats]
         forgotten = [m.instance for m in known if now_ms - m.seen_ms > MEMBER_FORGET_MS]
         if forgotten:
             self._channel.execute("HDEL", keys.workers(self._kind), *forgotten)
         return [m for m in known if now_ms - m.seen_ms <= MEMBER_TIMEOUT_MS]
+
+    def _note_clock(self, now_ms: int) -> None:
+        self._clock_offset_ms = now_ms - time.monotonic() * 1000
+        self._knows_clock = True
 
     def stop(self) -> None:
         """Say that this process has ended."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from simulator.baselines.contestants import VERSIONS, Contestant, SharedPostgres
 from simulator.baselines.losses import count_losses
-from simulator.baselines.side_by_side import side_by_side
+from simulator.baselines.side_by_side import set_up, side_by_side
 from simulator.errors import SimulationFailed
 from simulator.load import ceiling
 from simulator.load.capacity import search_capacity, sustained
@@ -56,21 +56,24 @@ def compare(
             console.rule(version)
             contestant = Contestant(version, Path(folder), postgres.url)
             results[version] = _judge(console, contestant, plan, own, find_capacity)
-    console.print(side_by_side(results))
+    alike = set_up(plan)
+    console.print(side_by_side(results, alike))
     passed = all(none_failed(result["checks"].values()) for result in results.values())
-    summary = {"passed": passed, "versions": results}
+    summary = {"passed": passed, "set_up": alike, "versions": results}
     if report_dir is not None:
-        _write(report_dir, summary, plan)
+        _write(report_dir, summary)
         console.print(f"report: {report_dir / 'compare.html'}")
     return summary
 
 
-def _write(folder: Path, summary: dict[str, Any], plan: Plan) -> None:
+def _write(folder: Path, summary: dict[str, Any]) -> None:
     from simulator.baselines import page  # It needs plotly.
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "compare.json").write_text(json.dumps(summary, indent=1))
-    (folder / "compare.html").write_text(page.render(summary["versions"], plan), encoding="utf-8")
+    (folder / "compare.html").write_text(
+        page.render(summary["versions"], summary["set_up"]), encoding="utf-8"
+    )
 
 
 def _judge(
@@ -88,13 +91,16 @@ def _judge(
         steps: list[dict[str, Any]] = []
         if find_capacity:
             steps, _ = search_capacity(console, target, plan, own)
-        losses = count_losses(console, contestant, plan.seed)
+        losses = count_losses(console, contestant, plan.seed, plan.scale)
     finally:
         contestant.stop()
     return {
         "scale": plan.scale,
         "latency_ms": result["latency_ms"]["overall"],
         "errors": result["errors"],
+        "refused": result["refused"],
+        "driver_late_ms": result["driver_late_ms"],
+        "machine": result["machine"],
         "checks": result["checks"],
         "cpu_microseconds_per_request": round(
             sum(row["cpu_microseconds_per_request"] for row in result["server"]), 1

@@ -6,16 +6,16 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from simulator.baselines.side_by_side import ROWS
-from simulator.load.run import Plan
+from simulator.baselines.side_by_side import ROWS, set_up_text
 from simulator.report.figures import draw_limit, figure_html
 from simulator.report.page import page_head
 
 _COLORS = {"v1": "#c8553d", "v2": "#e0a458", "v3": "#5c9ead", "streams": "#2f6f8f"}
 
 
-def render(results: dict[str, dict[str, Any]], plan: Plan) -> str:
-    """The whole page; ``results`` is by version what ``compare.json`` holds."""
+def render(results: dict[str, dict[str, Any]], alike: dict[str, Any]) -> str:
+    """The whole page; ``results`` and ``alike`` are the versions and the set-up of
+    ``compare.json``."""
     head = "".join(f"<th>{html.escape(version)}</th>" for version in results)
     rows = "".join(
         f"<tr><td>{name}</td>{''.join(f'<td>{shown(r)}</td>' for r in results.values())}</tr>"
@@ -24,10 +24,10 @@ def render(results: dict[str, dict[str, Any]], plan: Plan) -> str:
     return (
         f"{page_head('Every version, side by side')}<script>{get_plotlyjs()}</script><main>"
         "<h1>Every version, side by side</h1>"
-        f"<p class=sub>latency and cost at {plan.scale:g} % of B3, {plan.seconds:g} s a run, seed"
-        f" {plan.seed}</p><table><tr><th></th>{head}</tr>{rows}</table>"
+        f"<p class=sub>{html.escape(set_up_text(alike))}</p>"
+        f"<table><tr><th></th>{head}</tr>{rows}</table>"
         f"<h2>p99 as the load grows</h2><div class=plot>{figure_html(_capacity(results))}</div>"
-        f"<h2>Latency at {plan.scale:g} %</h2>"
+        f"<h2>Latency at {alike['scale']:g} %</h2>"
         f"<div class=plot>{figure_html(_latency(results))}</div></main></html>"
     )
 

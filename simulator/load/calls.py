@@ -1,12 +1,12 @@
 """Many prepared requests at once: the orders of before the opening, and the checks of after."""
 
-import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from simulator.errors import Unreachable
-from simulator.load.connection import BROKEN, Connection, connect
-from simulator.load.waiting import GaveUp
+from simulator.errors import GaveUp, Unreachable
+from simulator.load.connection import BROKEN
+from simulator.load.pool import NOT_SENT, ConnectionPool
 
 IN_FLIGHT = 64
 READ_TRIES_MAX = 3  # A read may be repeated; more broken connections than this are a finding.
@@ -30,73 +30,74 @@ class Calls:
         self._port = port
         self._what = what
         self._tries_max = tries_max
-        self._connecting = asyncio.Lock()
 
-    async def make(self, requests: Sequence[bytes], look: Look | None = None) -> list[Answer]:
+    def make(self, requests: Sequence[bytes], look: Look | None = None) -> list[Answer]:
         """The answers in the order of the requests. Raises what ``look`` raises,
         :class:`~simulator.errors.Unreachable` without a connection, and
-        :class:`~simulator.load.waiting.GaveUp` when an answer takes ``ANSWER_SECONDS_MAX``."""
-        answers: list[Answer] = [(BROKEN, b"not sent")] * len(requests)
-        left = deque(enumerate(requests))
-        try:
-            async with asyncio.TaskGroup() as lanes:
-                for _ in range(min(IN_FLIGHT, len(requests))):
-                    lanes.create_task(self._lane(left, answers, look))
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return answers
+        :class:`~simulator.errors.GaveUp` when no answer comes for ``ANSWER_SECONDS_MAX``."""
+        return _Round(self._host, self._port, self._what, self._tries_max, requests, look).made()
 
-    async def _lane(
-        self, left: deque[tuple[int, bytes]], answers: list[Answer], look: Look | None
+
+class _Round:
+    """One list of requests, from the first that is sent to the last that is answered."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        what: str,
+        tries_max: int,
+        requests: Sequence[bytes],
+        look: Look | None,
     ) -> None:
-        """One connection after the other, one request at a time."""
-        connection: Connection | None = None
+        self._where = f"{host}:{port}"
+        self._what = what
+        self._tries_max = tries_max
+        self._requests = requests
+        self._look = look
+        self._answers: list[Answer] = [(BROKEN, b"not sent")] * len(requests)
+        self._tries: dict[int, int] = {}
+        self._left = deque(range(len(requests)))
+        self._open = 0
+        self._answered_at = time.monotonic()
+        first = min(IN_FLIGHT, len(requests))
+        # A small server lets only a few knock at a time.
+        self._pool = ConnectionPool(host, port, self._answered, first=first, connecting_max=1)
+
+    def made(self) -> list[Answer]:
+        """All answers; see :meth:`Calls.make`."""
+        if not self._requests:
+            return []
         try:
-            while left:
-                at, request = left.popleft()
-                for _ in range(self._tries_max):
-                    if connection is None or not connection.usable:
-                        connection = await self._connect()
-                    answers[at] = await self._ask(connection, request)
-                    if answers[at][0] != BROKEN:
-                        break
-                if look is not None:
-                    look(at, answers[at])
+            self._pool.open()
+            self._answered_at = time.monotonic()
+            self._send()
+            while self._open:
+                self._pool.collect(ANSWER_SECONDS_MAX)
+                if time.monotonic() - self._answered_at >= ANSWER_SECONDS_MAX:
+                    raise GaveUp(
+                        f"waited {ANSWER_SECONDS_MAX:g} s in vain for an answer to {self._what}"
+                    )
         finally:
-            if connection is not None:
-                connection.close()
+            self._pool.close()
+        return self._answers
 
-    async def _ask(self, connection: Connection, request: bytes) -> Answer:
-        if not connection.usable:
-            return BROKEN, b"the connection was closed before anything was sent"
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        connection.context = answer
-        connection.send(request)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                return await answer
-        except TimeoutError:
-            raise GaveUp(
-                f"waited {ANSWER_SECONDS_MAX:g} s in vain for an answer to {self._what}"
-            ) from None
+    def _send(self) -> None:
+        while self._left and self._open < IN_FLIGHT:
+            at = self._left.popleft()
+            self._open += 1
+            self._pool.send(at, self._requests[at])
 
-    async def _connect(self) -> Connection:
-        try:
-            async with self._connecting:  # A small server lets only a few knock at a time.
-                return await connect(self._host, self._port, _answered, _failed)
-        except OSError as error:
-            raise Unreachable(
-                f"no connection to {self._host}:{self._port} for {self._what}: {error}"
-            ) from error
-
-
-def _answered(connection: Connection, status: int, body: bytes) -> None:
-    answer: asyncio.Future[Answer] = connection.context
-    if not answer.done():  # Nobody waits any more when another lane has failed.
-        answer.set_result((status, body))
-
-
-def _failed(connection: Connection, error: Exception) -> None:
-    answer: asyncio.Future[Answer] = connection.context
-    if not answer.done():
-        answer.set_exception(error)
+    def _answered(self, at: int, status: int, body: bytes, _arrived: float) -> None:
+        self._open -= 1
+        self._answered_at = time.monotonic()
+        if status == NOT_SENT:
+            raise Unreachable(f"no connection to {self._where} for {self._what}: {body.decode()}")
+        if status == BROKEN and self._tries.get(at, 1) < self._tries_max:
+            self._tries[at] = self._tries.get(at, 1) + 1
+            self._left.appendleft(at)
+        else:
+            self._answers[at] = (status, body)
+            if self._look is not None:
+                self._look(at, self._answers[at])
+        self._send()

@@ -15,7 +15,7 @@ from simulator.load.flow import ORDER, generate
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
 
-SECONDS = 1.0
+SECONDS = 0.5
 START_SECONDS_MAX = 60.0
 OVERLOAD = 10_000  # Percent of B3: 70,000 orders a second.
 _ANSWER = (
@@ -42,8 +42,7 @@ def measure() -> Ceiling:
     theirs.close()
     try:
         port = _port(ours)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_hammer(port))
+        return _hammer(port)
     finally:
         server.terminate()
         server.join()
@@ -59,14 +58,14 @@ def _port(pipe: Pipe) -> int:
         raise SimulationFailed("the bare server ended before it listened") from error
 
 
-async def _hammer(port: int) -> Ceiling:
+def _hammer(port: int) -> Ceiling:
     """The driver with more to send than it can: what it gets done is its ceiling."""
     participants = Participants("bare", [f"S{n}" for n in range(450)], ["k"] * 100, [1000] * 450)
     flow = generate(MarketLoad(OVERLOAD), participants, SECONDS, 1, 0, 1)
     flow.planned = [planned for planned in flow.planned if planned.kind == ORDER]
     driver = Driver("127.0.0.1", port, participants, flow)
     began, cpu = time.perf_counter(), time.process_time()
-    await driver.run(time.time())
+    driver.run(time.time())
     count = len(driver.samples)
     elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
     return Ceiling(count / elapsed, cpu / count * 1e6)

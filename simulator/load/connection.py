@@ -1,130 +1,123 @@
-"""One kept-alive HTTP/1.1 connection with one request in flight and as little work as possible."""
+"""One kept-alive HTTP/1.1 connection: a socket that never blocks, with one request in flight."""
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+import errno
+import os
+import socket
+import struct
+import time
+from typing import Any
 
-from httptools import HttpParserError, HttpResponseParser
+from simulator.load.reading import AnswerParser, AnswerRead, NotHttp, whole_answer
 
 BROKEN = 0  # Stands for a status when the connection ended without an answer.
-SHOWN_MAX = 80  # Bytes of an answer that is no HTTP which are quoted.
+RECEIVE_MAX = 65536
+_SO_TIMESTAMPNS = 35  # Linux stamps what arrives; the socket module does not name the option.
+_STAMP = struct.Struct("qq")  # Seconds and nanoseconds since 1970.
+_STAMP_SPACE = socket.CMSG_SPACE(_STAMP.size)
+_CLOSED = "the connection was closed without an answer"
 
-Done = Callable[["Connection", int, bytes], None]
-"""Gets the connection, the status and the body of an answer. With the status ``BROKEN`` the
-connection is gone, the outcome of the request is unknown and the body is the reason as text."""
-Failed = Callable[["Connection", Exception], None]
-"""Gets what ``done`` has raised, and must not raise itself."""
+Address = tuple[Any, ...]
+"""Family, type and protocol of a socket, its canonical name, and the address to connect to."""
 
 
-class Connection(asyncio.Protocol):
-    """Calls ``done`` once per request. What ``done`` raises goes to ``failed``, because the event
-    loop would only log it."""
+class Connection:
+    """The owner waits until the socket is ready; nothing here waits.
 
-    __slots__ = (
-        "_body",
-        "_done",
-        "_failed",
-        "_head",
-        "_parser",
-        "_transport",
-        "_why",
-        "busy",
-        "context",
-    )
+    ``arrived`` is when the last piece of an answer reached this machine, in nanoseconds since
+    1970, as the kernel has stamped it; 0 where it does not.
+    """
 
-    def __init__(self, done: Done, failed: Failed) -> None:
-        self._done = done
-        self._failed = failed
-        self._parser = HttpResponseParser(self)
-        self._head = b""  # The first bytes of an answer.
-        self._body: list[bytes] = []
-        self._transport: asyncio.Transport | None = None
+    __slots__ = ("_parser", "_socket", "_unsent", "_why", "arrived", "busy", "context", "sent_at")
+
+    def __init__(self, address: Address) -> None:
+        family, kind, protocol, _, where = address
+        self._socket = socket.socket(family, kind, protocol)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._parser: AnswerParser | None = None
+        self._unsent = b""
         self._why = ""
+        self.arrived = 0
         self.busy = False
         self.context: Any = None  # The owner's, about the request in flight.
+        self.sent_at = 0.0  # On ``time.perf_counter``'s clock.
+        self._connect(where)
 
-    @property
-    def connected(self) -> bool:
-        """Whether the connection stands."""
-        return self._transport is not None
+    def _connect(self, where: object) -> None:
+        code = self._socket.connect_ex(where)  # type: ignore[arg-type]
+        if code not in (0, errno.EINPROGRESS):
+            self._socket.close()
+            raise OSError(code, os.strerror(code))
 
-    @property
-    def usable(self) -> bool:
-        """Whether a request may be sent now."""
-        return self._transport is not None and not self.busy
+    def fileno(self) -> int:
+        """The number of the socket, -1 once it is closed."""
+        return self._socket.fileno()
 
-    def send(self, request: bytes) -> None:
-        """Send one whole request; only on a usable connection."""
-        assert self._transport is not None, "not connected"
+    def require_connected(self) -> None:
+        """Raises :class:`OSError` when the connection could not be made. To be called once the
+        socket is ready for writing."""
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    def send(self, request: bytes) -> bool:
+        """Send one whole request; only when nothing is in flight. Whether all of it has gone;
+        the rest goes with :meth:`send_rest`."""
         self.busy = True
-        self._head = b""
-        self._transport.write(request)
+        self._unsent = request
+        self.sent_at = time.perf_counter()
+        return self.send_rest()
+
+    def send_rest(self) -> bool:
+        """Send what is left of the request, as far as the socket takes it; whether all has gone."""
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return False
+        except OSError as error:  # The next read finds the end of the connection too.
+            self._why = str(error)
+            sent = len(self._unsent)
+        self._unsent = self._unsent[sent:]
+        return not self._unsent
+
+    def receive(self) -> AnswerRead | None:
+        """What has come, once it is a whole answer. An end of the connection is an answer too: its
+        status is ``BROKEN`` and its body the reason, unless it ends the body of an answer."""
+        while True:
+            try:
+                data, extra, _, _ = self._socket.recvmsg(RECEIVE_MAX, _STAMP_SPACE)
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                return _broken(self._why or str(error))
+            if extra:
+                seconds, nanoseconds = _STAMP.unpack(extra[0][2])
+                self.arrived = seconds * 1_000_000_000 + nanoseconds
+            if not data:
+                return (self._parser and self._parser.end()) or _broken(self._why or _CLOSED)
+            answer = self._feed(data)
+            if answer is not None or len(data) < RECEIVE_MAX:
+                return answer
+
+    def _feed(self, data: bytes) -> AnswerRead | None:
+        if self._parser is None:
+            answer = whole_answer(data)
+            if answer is not None:
+                return answer
+            self._parser = AnswerParser()
+        try:
+            answer = self._parser.feed(data)
+        except NotHttp as error:
+            return _broken(str(error))
+        if answer is not None:
+            self._parser = None
+        return answer
 
     def close(self) -> None:
-        """End the connection; a request in flight is broken."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The event loop has connected."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """The event loop has a part of an answer."""
-        if not self._head:
-            self._head = data
-        try:
-            self._parser.feed_data(data)
-        except HttpParserError as error:
-            shown = data[:SHOWN_MAX].decode("utf-8", "replace")
-            self._why = f"the answer is not HTTP ({error}): {shown!r}"
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The event loop has lost the connection, or closed it for us."""
-        self._transport = None
-        if not self.busy:
-            return
-        if exc is None and self._ends_with_the_connection():
-            self._finish(self._parser.get_status_code(), b"".join(self._body))
-            return
-        why = self._why or (str(exc) if exc else "the connection was closed without an answer")
-        self._finish(BROKEN, why.encode())
-
-    def _ends_with_the_connection(self) -> bool:
-        """Whether the answer in flight has neither length nor chunks, so that its end is the end
-        of the connection, as it was usual in HTTP/1.0."""
-        head, separator, _ = self._head.lower().partition(b"\r\n\r\n")
-        lengths = (b"\r\ncontent-length:", b"\r\ntransfer-encoding:")
-        return bool(separator) and not self._why and not any(name in head for name in lengths)
-
-    def _finish(self, status: int, body: bytes) -> None:
-        self.busy = False
-        self._body.clear()
-        try:
-            self._done(self, status, body)
-        except Exception as error:  # noqa: BLE001 - the loop would swallow it; the owner raises it.
-            self._failed(self, error)
-
-    # httptools calls these:
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        """The whole answer is there."""
-        body = self._body
-        whole = body[0] if len(body) == 1 else b"".join(body)
-        if not self._parser.should_keep_alive():
-            self.close()
-            self._transport = None
-        self._finish(self._parser.get_status_code(), whole)
+        """End the connection; nobody is told."""
+        self._socket.close()
 
 
-async def connect(host: str, port: int, done: Done, failed: Failed) -> Connection:
-    """A new connection. Raises :class:`OSError` when there is none to be had."""
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(done, failed), host, port
-    )
-    return connection
+def _broken(why: str) -> AnswerRead:
+    return AnswerRead(BROKEN, why.encode(), False)

@@ -1,27 +1,23 @@
 """Driver processes: started together, opened together, their samples merged."""
 
-import asyncio
+import gc
 import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from typing import Any
 
-import uvloop
-
 from simulator.errors import SimulationFailed
-from simulator.load.driver import Driver
+from simulator.load.driver import PROGRESS_SECONDS, Driver
 from simulator.load.flow import generate
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
 from simulator.load.samples import Samples
 
 LEAD_SECONDS = 0.5  # From the last process being ready to the opening.
-PROGRESS_SECONDS = 0.25
 READY_SECONDS_MAX = 600.0
 OVERTIME_SECONDS_MAX = 60.0
 
@@ -155,12 +151,12 @@ def _drive(assignment: Assignment, number: int, pipe: Pipe) -> None:
             assignment.processes,
         )
         driver = Driver(assignment.host, assignment.port, assignment.participants, flow)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(driver.open_market())
-            pipe.send(("ready", None))
-            opened_at: float = pipe.recv()
-            began = time.process_time()
-            runner.run(_run(driver, opened_at, pipe))
+        driver.open_market()
+        gc.freeze()  # The flow stays; to look through it again would stop the driver for long.
+        pipe.send(("ready", None))
+        opened_at: float = pipe.recv()
+        began = time.process_time()
+        driver.run(opened_at, lambda sent: pipe.send(("sent", sent)))
         cpu_seconds = time.process_time() - began
         names = assignment.participants.symbols
         symbols = Counter(names[order.symbol] for order in flow.orders[flow.opening :])
@@ -169,18 +165,3 @@ def _drive(assignment: Assignment, number: int, pipe: Pipe) -> None:
         pipe.send(("failed", str(error)))
     except Exception as error:  # noqa: BLE001 - the process boundary: the parent reports it.
         pipe.send(("failed", f"{type(error).__name__}: {error}"))
-
-
-async def _run(driver: Driver, opened_at: float, pipe: Pipe) -> None:
-    async def report() -> None:
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            pipe.send(("sent", driver.sent))
-
-    reporting = asyncio.create_task(report())
-    try:
-        await driver.run(opened_at)
-    finally:
-        reporting.cancel()
-        with suppress(asyncio.CancelledError):
-            await reporting  # Raises what it has failed with.

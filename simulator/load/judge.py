@@ -1,13 +1,11 @@
 """After the run: whether what the exchange says hangs together."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
-import uvloop
 
 from simulator.answers import problem_text
 from simulator.load.calls import Calls
@@ -57,11 +55,10 @@ def check_all(
     :class:`~simulator.errors.SimulationFailed` when the exchange does not answer."""
     checks = Checks()
     exchange = _Exchange(host, port, participants)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        reading = runner.run(_settled_orders(exchange, order_ids, all_known))
-        _judge_orders(reading, len(order_ids), all_known, checks)
-        runner.run(_balances(exchange, reading, all_known, checks))
-        runner.run(_books(exchange, checks))
+    reading = _settled_orders(exchange, order_ids, all_known)
+    _judge_orders(reading, len(order_ids), all_known, checks)
+    _balances(exchange, reading, all_known, checks)
+    _books(exchange, checks)
     return checks
 
 
@@ -73,10 +70,10 @@ class _Exchange:
         self._port = port
         self.participants = participants
 
-    async def get(self, paths: list[Named], content: type[T]) -> list[T | str]:
+    def get(self, paths: list[Named], content: type[T]) -> list[T | str]:
         """The content of each broker and path; as text why there is none."""
         requests = [get_request(self.participants, broker, path) for broker, path in paths]
-        answers = await Calls(self._host, self._port, "the reads of the checks").make(requests)
+        answers = Calls(self._host, self._port, "the reads of the checks").make(requests)
         decode = msgspec.json.Decoder(content).decode
         return [_content(decode, status, body) for status, body in answers]
 
@@ -92,26 +89,26 @@ def _content(decode: Callable[[bytes], T], status: int, body: bytes) -> T | str:
         return f"{status} with a body that does not follow the contract: {error}"
 
 
-async def _settled_orders(exchange: _Exchange, order_ids: list[Named], all_known: bool) -> _Reading:
+def _settled_orders(exchange: _Exchange, order_ids: list[Named], all_known: bool) -> _Reading:
     """Every acknowledged order, once the exchange has matched it.
 
     An order with a ``state`` is read again while it is pending. Where there are no states, all
     orders are read again until every trade shows on both of its sides."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while True:
-        reading = await _read_orders(exchange, order_ids, deadline)
+        reading = _read_orders(exchange, order_ids, deadline)
         settled = reading.ledger.with_state or not all_known or not reading.ledger.unsettled
         if settled or time.monotonic() > deadline:
             return reading
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(LOOK_AGAIN_SECONDS)
 
 
-async def _read_orders(exchange: _Exchange, order_ids: list[Named], deadline: float) -> _Reading:
+def _read_orders(exchange: _Exchange, order_ids: list[Named], deadline: float) -> _Reading:
     reading = _Reading(Ledger(), [])
     waiting = order_ids
     while waiting:
         chunk, waiting = waiting[:CHUNK], waiting[CHUNK:]
-        found = await exchange.get([(b, f"/orders/{o}") for b, o in chunk], OrderShown)
+        found = exchange.get([(b, f"/orders/{o}") for b, o in chunk], OrderShown)
         pending = []
         for named, order in zip(chunk, found, strict=True):
             if isinstance(order, str):
@@ -122,7 +119,7 @@ async def _read_orders(exchange: _Exchange, order_ids: list[Named], deadline: fl
                 reading.ledger.add(*named, order)
         waiting += pending
         if pending and len(pending) == len(chunk):
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            time.sleep(LOOK_AGAIN_SECONDS)
     return reading
 
 
@@ -152,11 +149,9 @@ def _judge_orders(reading: _Reading, count: int, all_known: bool, checks: Checks
         checks.skip(name, NOT_ALL_KNOWN)
 
 
-async def _balances(
-    exchange: _Exchange, reading: _Reading, all_known: bool, checks: Checks
-) -> None:
+def _balances(exchange: _Exchange, reading: _Reading, all_known: bool, checks: Checks) -> None:
     brokers = range(len(exchange.participants.api_keys))
-    answers = await exchange.get([(n, "/balance") for n in brokers], _Balance)
+    answers = exchange.get([(n, "/balance") for n in brokers], _Balance)
     unread = [answer for answer in answers if isinstance(answer, str)]
     balances = {
         n: a.balance for n, a in zip(brokers, answers, strict=True) if not isinstance(a, str)
@@ -175,9 +170,9 @@ async def _balances(
     checks.add(name, not wrong and not unread, f"not of {len(wrong)} of {len(balances)} brokers")
 
 
-async def _books(exchange: _Exchange, checks: Checks) -> None:
+def _books(exchange: _Exchange, checks: Checks) -> None:
     symbols = exchange.participants.symbols
-    books = await exchange.get([(0, f"/stocks/{s}/book?depth=1") for s in symbols], _Book)
+    books = exchange.get([(0, f"/stocks/{s}/book?depth=1") for s in symbols], _Book)
     wrong = [
         f"{symbol}: {'crossed' if isinstance(book, _Book) else book}"
         for symbol, book in zip(symbols, books, strict=True)

@@ -1,124 +1,199 @@
-"""The driver's connections: as many as there are requests in flight, up to a limit."""
+"""Connections to one server: as many as there are requests in flight, up to a limit."""
 
-import asyncio
+import select
+import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from simulator.errors import Unreachable
-from simulator.load.connection import Connection, connect
+from simulator.load.connection import Address, Connection
 
 CONNECTIONS_FIRST = 32
 CONNECTIONS_MAX = 1000
+CONNECT_SECONDS_MAX = 10.0
 NOT_SENT = -1  # Stands for a status when there was no connection to send a request on.
 
-Answered = Callable[[Any, int, bytes], None]
-"""Gets the context of a request, the status and the body of its answer. The status ``BROKEN``
-means that the outcome is unknown, ``NOT_SENT`` that nothing was sent; the body is the reason."""
+_READ = select.EPOLLIN
+_WRITE = select.EPOLLIN | select.EPOLLOUT
+
+Answered = Callable[[Any, int, bytes, float], None]
+"""Gets the context of a request, the status and the body of its answer, and when the answer came,
+on ``time.perf_counter``'s clock. The status ``BROKEN`` means that the outcome is unknown,
+``NOT_SENT`` that nothing was sent; the body is the reason."""
 
 
 class ConnectionPool:
     """Sends each request at once where a connection is free, else as soon as one is.
 
-    What ``answered`` raises goes to ``failed``.
+    Nothing happens by itself: :meth:`collect` reads what has come and calls ``answered`` for each
+    answer, and lets through what that raises. ``connecting_max`` is how many connections are
+    begun at a time after the first.
     """
 
     def __init__(
-        self, host: str, port: int, answered: Answered, failed: Callable[[Exception], None]
+        self,
+        host: str,
+        port: int,
+        answered: Answered,
+        *,
+        first: int = CONNECTIONS_FIRST,
+        connecting_max: int = CONNECTIONS_MAX,
     ) -> None:
         self._host = host
         self._port = port
         self._answered = answered
-        self._failed = failed
-        self._all: set[Connection] = set()
+        self._first = first
+        self._connecting_max = connecting_max
+        self._address: Address = ()
+        self._poll = select.epoll()
+        self._all: dict[int, Connection] = {}
+        self._connecting: set[int] = set()
         self._free: list[Connection] = []
-        self._count = 0
         self._waiting: deque[tuple[Any, bytes]] = deque()
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._closed = False
 
-    async def open(self) -> None:
-        """Make the first connections. Raises :class:`~simulator.errors.Unreachable`."""
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a free connection."""
+        return len(self._waiting)
+
+    def open(self) -> None:
+        """Make the first connections, one after the other. Raises
+        :class:`~simulator.errors.Unreachable`."""
         try:
-            for _ in range(CONNECTIONS_FIRST):
-                self._free.append(await self._connect())
-                self._count += 1
-        except OSError as error:
+            for address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
+                self._address = address
+                if not (why := self._connects()):
+                    break
+            else:
+                raise Unreachable(f"no connection to {self._host}:{self._port}: {why}")
+            for _ in range(self._first - 1):
+                if why := self._connects():
+                    raise Unreachable(f"no connection to {self._host}:{self._port}: {why}")
+        except socket.gaierror as error:
             raise Unreachable(f"no connection to {self._host}:{self._port}: {error}") from error
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End all connections; what is still in flight is not answered any more."""
-        self._closed = True
-        for task in self._connecting:
-            task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
-        for connection in tuple(self._all):
+        for connection in self._all.values():
             connection.close()
+        self._all.clear()
+        self._free.clear()
+        self._poll.close()
 
     def send(self, context: Any, request: bytes) -> None:
         """Send a request; ``context`` comes back with its answer."""
-        while self._free:
-            connection = self._free.pop()
-            if connection.usable:
-                connection.context = context
-                connection.send(request)
-                return
-            self._all.discard(connection)
-            self._count -= 1
+        if self._free:
+            self._begin(self._free.pop(), context, request)
+            return
         self._waiting.append((context, request))
-        if self._count < CONNECTIONS_MAX:
-            self._count += 1
-            task = asyncio.get_running_loop().create_task(self._add())
-            self._connecting.add(task)
-            task.add_done_callback(self._added)
+        self._grow()
 
-    async def _add(self) -> None:
+    def collect(self, seconds: float) -> None:
+        """Read what has come; wait for it up to ``seconds`` when there is nothing yet."""
+        for number, event in self._poll.poll(seconds):
+            connection = self._all.get(number)
+            if connection is None:  # An earlier event of this round has closed it.
+                continue
+            if number in self._connecting:
+                self._connected(connection)
+            elif event & select.EPOLLOUT and connection.send_rest():
+                self._poll.modify(number, _READ)
+            elif event & ~select.EPOLLOUT:
+                self._receive(connection)
+
+    def _connects(self) -> str:
+        """Make one connection and wait for it; why there is none, or nothing."""
+        connection: Connection | None = None
         try:
-            connection = await self._connect()
+            connection = Connection(self._address)
+            with select.epoll() as poll:
+                poll.register(connection.fileno(), select.EPOLLOUT)
+                if not poll.poll(CONNECT_SECONDS_MAX):
+                    raise TimeoutError(f"no answer within {CONNECT_SECONDS_MAX:g} s")
+            connection.require_connected()
         except OSError as error:
-            self._count -= 1
+            if connection is not None:
+                connection.close()
+            return str(error)
+        self._all[connection.fileno()] = connection
+        self._poll.register(connection.fileno(), _READ)
+        self._free.append(connection)
+        return ""
+
+    def _grow(self) -> None:
+        """Begin a connection for a request that waits, where the limits allow it."""
+        if len(self._all) >= CONNECTIONS_MAX or len(self._connecting) >= self._connecting_max:
+            return
+        try:
+            connection = Connection(self._address)
+        except OSError as error:
             self._give_up_one(str(error.strerror or error))
             return
-        if connection.usable:
-            self._next(connection)
-        else:
-            self._count -= 1
-            self._give_up_one("the connection was closed at once")
+        number = connection.fileno()
+        self._all[number] = connection
+        self._connecting.add(number)
+        self._poll.register(number, select.EPOLLOUT)
 
-    def _added(self, task: asyncio.Task[None]) -> None:
-        self._connecting.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._failed(error)
+    def _connected(self, connection: Connection) -> None:
+        number = connection.fileno()
+        self._connecting.discard(number)
+        try:
+            connection.require_connected()
+        except OSError as error:
+            self._remove(connection)
+            self._give_up_one(str(error.strerror or error))
+            return
+        self._poll.modify(number, _READ)
+        self._next(connection)
+        if len(self._waiting) > len(self._connecting):
+            self._grow()
 
     def _give_up_one(self, why: str) -> None:
         """Without a connection the request that has waited longest is not sent."""
         if self._waiting:
             context, _ = self._waiting.popleft()
-            self._answered(context, NOT_SENT, why.encode())
+            self._answered(context, NOT_SENT, why.encode(), time.perf_counter())
 
     def _next(self, connection: Connection) -> None:
         if self._waiting:
-            connection.context, request = self._waiting.popleft()
-            connection.send(request)
+            self._begin(connection, *self._waiting.popleft())
         else:
             self._free.append(connection)
 
-    def _done(self, connection: Connection, status: int, body: bytes) -> None:
-        if not connection.connected:
-            self._all.discard(connection)
-        if self._closed:
+    def _begin(self, connection: Connection, context: Any, request: bytes) -> None:
+        connection.context = context
+        if not connection.send(request):
+            self._poll.modify(connection.fileno(), _WRITE)
+
+    def _receive(self, connection: Connection) -> None:
+        if not connection.busy:  # The server has closed it, or says something unasked.
+            self._remove(connection)
             return
-        self._answered(connection.context, status, body)
-        if connection.usable:
+        answer = connection.receive()
+        if answer is None:
+            return
+        connection.busy = False
+        context, arrived = connection.context, _arrived(connection)
+        if answer.keeps:
             self._next(connection)
         else:
-            self._count -= 1
+            self._remove(connection)
+        self._answered(context, answer.status, answer.body, arrived)
+        if len(self._waiting) > len(self._connecting):
+            self._grow()
 
-    def _done_failed(self, _connection: Connection, error: Exception) -> None:
-        self._failed(error)
+    def _remove(self, connection: Connection) -> None:
+        del self._all[connection.fileno()]
+        if connection in self._free:
+            self._free.remove(connection)
+        connection.close()  # This takes it out of the poll as well.
 
-    async def _connect(self) -> Connection:
-        connection = await connect(self._host, self._port, self._done, self._done_failed)
-        self._all.add(connection)
-        return connection
+
+def _arrived(connection: Connection) -> float:
+    """When the answer reached this machine, on ``time.perf_counter``'s clock: the kernel's stamp,
+    unless it makes no sense because there is none or somebody has set the clock meanwhile."""
+    now = time.perf_counter()
+    arrived = now - (time.time_ns() - connection.arrived) / 1e9
+    return arrived if connection.sent_at <= arrived <= now else now

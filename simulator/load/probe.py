@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulator.broker import Broker
-from simulator.errors import SimulationFailed
+from simulator.errors import GaveUp, SimulationFailed
 from simulator.load.samples import percentiles
-from simulator.load.waiting import GaveUp
 
 PERIOD_SECONDS = 0.2
 LOOK_AGAIN_SECONDS = 0.001

@@ -33,6 +33,30 @@ class OrderRequest(NamedTuple):
         return b"".join((self.head, _instant(wall + self.life_seconds), self.tail))
 
 
+class AboutOrders:
+    """Requests about an order, put together from parts that are made once for each broker."""
+
+    def __init__(self, participants: Participants) -> None:
+        heads = [
+            f"host: {participants.host}\r\nauthorization: Bearer {api_key}\r\n"
+            for api_key in participants.api_keys
+        ]
+        self._status = [f" HTTP/1.1\r\n{head}\r\n".encode() for head in heads]
+        self._cancel = [
+            f"/cancel HTTP/1.1\r\n{head}content-type: application/json\r\n"
+            "content-length: 0\r\n\r\n".encode()
+            for head in heads
+        ]
+
+    def status(self, broker: int, order_id: bytes) -> bytes:
+        """``GET /orders/{id}``."""
+        return b"".join((b"GET /orders/", order_id, self._status[broker]))
+
+    def cancel(self, broker: int, order_id: bytes) -> bytes:
+        """``POST /orders/{id}/cancel``, without a body."""
+        return b"".join((b"POST /orders/", order_id, self._cancel[broker]))
+
+
 def post_head(participants: Participants, broker: int, path: str, length: int) -> bytes:
     """The head of a POST whose JSON body has ``length`` bytes."""
     return (

@@ -13,6 +13,7 @@ from simulator.load.checks import Checks
 from simulator.load.counts import TradeCounter, check_postgresql
 from simulator.load.fleet import Assignment, Outcome, run_fleet
 from simulator.load.flow import base_prices
+from simulator.load.handlers import HandlerTimes
 from simulator.load.judge import check_all
 from simulator.load.market import MarketLoad
 from simulator.load.probe import TradeProbe
@@ -20,6 +21,7 @@ from simulator.load.requests import Participants
 from simulator.load.sink import WebhookSink
 from simulator.load.tickers import run_mark, symbols
 from simulator.report import machine
+from simulator.report.host import HostTimes, host_given, host_times
 from simulator.target import Target
 
 PROBE_BROKERS = 2  # A seller and a buyer, who trade a symbol of their own.
@@ -37,14 +39,24 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """``server`` is what each process of the server has cost, ``handler_ms`` the mean time of each
+    kind of request inside the server, ``host`` what the machine gave."""
+
+    server: list[dict[str, Any]]
+    handler_ms: dict[str, float]
+    host: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """What a run has shown. ``order_to_trade_ms`` is the summary of its probe, ``server`` what
-    each process of the server has cost."""
+    """What a run has shown. ``order_to_trade_ms`` is the summary of its probe, ``costs`` what it
+    took from the machine and the server."""
 
     plan: Plan
     outcome: Outcome
     order_to_trade_ms: dict[str, Any]
-    server: list[dict[str, Any]]
+    costs: Costs
     checks: Checks
 
 
@@ -67,12 +79,12 @@ def run(
         assignment = _assignment(target, plan, load, mark, brokers[: load.brokers])
         probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE{mark}")
         counter = TradeCounter(client, target.admin_key)
-        outcome, server = _drive(console, assignment, probe)
+        outcome, costs = _drive(console, assignment, probe, HandlerTimes(client))
         checks = Checks()
         if checked:
             with console.status("checking: every acknowledged order, balances, books, trades"):
                 checks = _check(target, assignment, outcome, counter, sink)
-    return Run(plan, outcome, probe.summary(), server, checks)
+    return Run(plan, outcome, probe.summary(), costs, checks)
 
 
 def _register(
@@ -102,12 +114,13 @@ def _assignment(
 
 
 def _drive(
-    console: Console, assignment: Assignment, probe: TradeProbe
-) -> tuple[Outcome, list[dict[str, Any]]]:
-    """Run the fleet with a bar for people; also what the server's processes have cost."""
+    console: Console, assignment: Assignment, probe: TradeProbe, handlers: HandlerTimes
+) -> tuple[Outcome, Costs]:
+    """Run the fleet with a bar for people; also what it has cost."""
     expected = assignment.load.requests_per_second * assignment.seconds
     watched = machine.server_roots(assignment.port)
     before: dict[int, machine.ProcessUse] = {}
+    host: list[HostTimes] = []
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
     )
@@ -115,7 +128,9 @@ def _drive(
         task = progress.add_task("opening the market", total=expected)
 
         def opening(_at: float) -> None:
+            handlers.begin()
             before.update(machine.use(watched))
+            host.append(host_times())
             progress.update(task, description=f"{assignment.load.scale:g} % of B3")
 
         def sent(count: int) -> None:
@@ -123,10 +138,11 @@ def _drive(
 
         with probe:
             outcome = run_fleet(assignment, sent, opening, lambda: machine.wait_until_idle(watched))
-        elapsed = time.time() - outcome.opened_at
+        elapsed, ended = time.time() - outcome.opened_at, host_times()
         after = machine.use(watched)
         progress.update(task, completed=expected)
-    return outcome, machine.costs(before, after, len(outcome.samples), elapsed)
+    server = machine.costs(before, after, len(outcome.samples), elapsed)
+    return outcome, Costs(server, handlers.means(), host_given(host[0], ended))
 
 
 def _check(

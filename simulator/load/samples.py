@@ -1,6 +1,7 @@
 """What a driver saw: one row per request, kept in flat arrays, merged and summed up."""
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,17 +21,22 @@ LOST = "connection lost"
 
 @dataclass(slots=True)
 class Samples:
-    """Parallel arrays: kind, scheduled time (s from the opening), latency (ms), outcome."""
+    """Parallel arrays: kind, scheduled time (s from the opening), latency (ms), outcome.
+
+    ``late_ms`` is how late the driver sent each request, in the order of sending. ``unsent`` counts
+    what was not sent or not answered, ``moot_cancels`` those whose order was not taken.
+    """
 
     kinds: "array[int]" = field(default_factory=lambda: array("b"))
     times: "array[float]" = field(default_factory=lambda: array("f"))
     latencies: "array[float]" = field(default_factory=lambda: array("f"))
     outcomes: "array[int]" = field(default_factory=lambda: array("b"))
-    late_ms_max: float = 0.0
-    late_ms_sum: float = 0.0
+    late_ms: "array[float]" = field(default_factory=lambda: array("f"))
     unsent: int = 0
     held_cancels: int = 0
+    moot_cancels: int = 0
     errors: dict[str, int] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
 
     def add(self, kind: int, at: float, latency_ms: float, outcome: int) -> None:
         self.kinds.append(kind)
@@ -38,20 +44,25 @@ class Samples:
         self.latencies.append(latency_ms)
         self.outcomes.append(outcome)
 
-    def note_error(self, what: str) -> None:
-        self.errors[what] = self.errors.get(what, 0) + 1
+    def note_error(self, what: str, count: int = 1) -> None:
+        if count:
+            self.errors[what] = self.errors.get(what, 0) + count
+
+    def note_refusal(self, what: str) -> None:
+        self.refusals[what] = self.refusals.get(what, 0) + 1
 
     def merge(self, other: "Samples") -> None:
         self.kinds.extend(other.kinds)
         self.times.extend(other.times)
         self.latencies.extend(other.latencies)
         self.outcomes.extend(other.outcomes)
-        self.late_ms_max = max(self.late_ms_max, other.late_ms_max)
-        self.late_ms_sum += other.late_ms_sum
+        self.late_ms.extend(other.late_ms)
         self.unsent += other.unsent
         self.held_cancels += other.held_cancels
-        for what, count in other.errors.items():
-            self.errors[what] = self.errors.get(what, 0) + count
+        self.moot_cancels += other.moot_cancels
+        for ours, theirs in ((self.errors, other.errors), (self.refusals, other.refusals)):
+            for what, count in theirs.items():
+                ours[what] = ours.get(what, 0) + count
 
     @property
     def all_answered(self) -> bool:
@@ -77,15 +88,17 @@ class Samples:
             "requests": len(self),
             "errors": self.count(ERROR) + self.unsent,
             "refused": self.count(REFUSED),
-            "driver_late_ms_max": round(self.late_ms_max, 3),
-            "driver_late_ms_mean": round(self.late_ms_sum / max(1, len(self)), 3),
+            "driver_late_ms": percentiles(sorted(self.late_ms)),
             "cancels_held_for_their_order": self.held_cancels,
+            "cancels_of_orders_not_taken": self.moot_cancels,
             "throughput_per_second": round(self.count(OK) / seconds, 1),
             "latency_ms": latency,
             "latency_ms_by_kind": {
                 name: percentiles(sorted(values)) for name, values in answered.items()
             },
+            "requests_by_kind": self.counts(),
             "error_kinds": self.errors,
+            "refusal_kinds": self.refusals,
         }
 
     def by_kind(self) -> dict[str, list[float]]:
@@ -94,6 +107,18 @@ class Samples:
             if outcome == OK:
                 grouped[KINDS[kind]].append(latency)
         return grouped
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """For each kind of request: how many were answered as asked, refused, and errors."""
+        seen = Counter(zip(self.kinds, self.outcomes, strict=True))
+        return {
+            name: {
+                "answered": seen[kind, OK],
+                "refused": seen[kind, REFUSED],
+                "errors": seen[kind, ERROR],
+            }
+            for kind, name in enumerate(KINDS)
+        }
 
     def by_second(self, seconds: int) -> list[tuple[list[float], int, int]]:
         """For each second: latencies of the answered (sorted), errors, refused."""

@@ -4,6 +4,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from simulator.load.capacity import P99_MS_MAX
+
 _INK = "#1f2933"
 _BANDS = (("p50", "#2f6f8f"), ("p90", "#5c9ead"), ("p99", "#e0a458"), ("max", "#c8553d"))
 _HEIGHT = 340
@@ -120,4 +122,5 @@ def draw_limit(figure: go.Figure, scales: list[float]) -> None:
     if scales:
         ends = [min(scales), max(scales)]
         line = {"color": "#66717c", "dash": "dot", "width": 1}
-        figure.add_scatter(x=ends, y=[100, 100], name="100 ms", mode="lines", line=line)
+        limit = [P99_MS_MAX, P99_MS_MAX]
+        figure.add_scatter(x=ends, y=limit, name=f"{P99_MS_MAX:g} ms", mode="lines", line=line)

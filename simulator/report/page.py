@@ -7,6 +7,7 @@ from plotly.offline import get_plotlyjs
 
 from simulator.load.checks import FAILED, PASSED, SKIPPED
 from simulator.report import figures
+from simulator.report.terminal import machine_rows
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; background: #f5f3ef; margin: 0; }
@@ -49,7 +50,8 @@ def render(report: dict[str, Any]) -> str:
         f"<p class=sub>{html.escape(report['url'])} · {report['duration_seconds']:g} s · seed"
         f" {report['seed']} · {html.escape(report['started_at'])}</p>"
         f"{_cards(report)}{plots}<h2>Latency, ms from the scheduled time</h2>"
-        f"{_latency_table(report)}{_server_table(report['server'])}{_check_table(report)}"
+        f"{_latency_table(report)}{_kind_table(report)}{_server_table(report['server'])}"
+        f"{_machine_table(report)}{_check_table(report)}"
         "</main></html>"
     )
 
@@ -64,7 +66,7 @@ def page_head(title: str) -> str:
 
 
 def _cards(report: dict[str, Any]) -> str:
-    overall = report["latency_ms"]["overall"]
+    overall, late = report["latency_ms"]["overall"], report["driver_late_ms"]
     outcomes = list(report["checks"].values())
     made = len(outcomes) - outcomes.count(SKIPPED)
     cards = [
@@ -73,7 +75,8 @@ def _cards(report: dict[str, Any]) -> str:
         (f"{overall['p99']:.1f} ms", "p99 latency", False),
         (f"{report['errors']:,}", "errors", report["errors"] > 0),
         (f"{report['refused']:,}", "refused", report["refused"] > 0),
-        (f"{report['driver_late_ms_max']:.1f} ms", "driver late at most", report["driver"]["late"]),
+        (f"{late['p50']:.2f} ms", "driver late, median", False),
+        (f"{late['max']:.1f} ms", "driver late at most", report["driver"]["late"]),
         (f"{outcomes.count(PASSED)}/{made}", "checks passed", FAILED in outcomes),
     ]
     return (
@@ -102,6 +105,30 @@ def _latency_table(report: dict[str, Any]) -> str:
         for kind, values in kinds.items()
     ]
     return _table(["", "p50", "p90", "p99", "p99.9", "max"], rows)
+
+
+def _kind_table(report: dict[str, Any]) -> str:
+    rows = []
+    for kind, counts in report["requests_by_kind"].items():
+        inside = report["handler_ms_by_kind"].get(kind)
+        told = [f"{counts[name]:,}" for name in ("answered", "refused", "errors")]
+        rows.append([html.escape(kind), *told, "-" if inside is None else f"{inside:.2f}"])
+    return "<h2>The requests, and the mean time inside the server</h2>" + _table(
+        ["", "answered", "refused", "errors", "in the server, ms"], rows
+    )
+
+
+def _machine_table(report: dict[str, Any]) -> str:
+    late, driver = report["driver_late_ms"], report["driver"]
+    rows = machine_rows(report["machine"]) | {
+        "driver late, ms: median, p99, most": (
+            f"{late['p50']:.2f}, {late['p99']:.2f}, {late['max']:.1f}"
+        ),
+        "driver's CPU µs/request": f"{driver['cpu_microseconds_per_request']:.1f}",
+    }
+    return "<h2>The machine and the driver</h2>" + _table(
+        ["", ""], [[html.escape(name), html.escape(value)] for name, value in rows.items()]
+    )
 
 
 def _server_table(processes: list[dict[str, Any]]) -> str:

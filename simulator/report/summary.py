@@ -34,7 +34,9 @@ def summarize(target: Target, done: Run, own: Ceiling) -> dict[str, Any]:
         **outcome.samples.summary(plan.seconds),
         "order_to_trade_ms": done.order_to_trade_ms,
         "driver": _driver(done, own),
-        "server": done.server,
+        "server": done.costs.server,
+        "handler_ms_by_kind": done.costs.handler_ms,
+        "machine": done.costs.host,
         "checks": checks.results,
         "check_remarks": checks.remarks,
         "checked": {"orders": checks.orders, "trades": checks.trades},
@@ -52,7 +54,7 @@ def _driver(done: Run, own: Ceiling) -> dict[str, Any]:
         "ceiling_requests_per_second": round(ceiling),
         "head_room": round(ceiling / MarketLoad(done.plan.scale).requests_per_second, 2),
         "cpu_microseconds_per_request": round(spent / max(1, len(samples)) * 1e6, 1),
-        "late": samples.late_ms_max > LATE_MS_MAX,
+        "late": max(samples.late_ms, default=0.0) > LATE_MS_MAX,
     }
 
 

@@ -16,6 +16,7 @@ def show(console: Console, report: dict[str, Any]) -> None:
     console.print(_latencies(report["latency_ms"] | report["latency_ms_by_kind"]))
     if report.get("order_to_trade_ms"):
         console.print(_latencies({"accepted → trade visible": report["order_to_trade_ms"]}))
+    console.print(_kinds(report))
     if report["server"]:
         console.print(_server(report["server"]))
     console.print(_summary(report))
@@ -29,6 +30,21 @@ def _latencies(latency: dict[str, dict[str, float]]) -> Table:
         table.add_column(name.replace("p999", "p99.9"), justify="right")
     for kind, values in latency.items():
         table.add_row(kind, *[f"{values[name]:,.2f}" for name in _COLUMNS])
+    return table
+
+
+def _kinds(report: dict[str, Any]) -> Table:
+    table = Table(title="the requests, and the mean time inside the server", title_justify="left")
+    table.add_column("")
+    for name in ("answered", "refused", "errors", "in the server, ms"):
+        table.add_column(name, justify="right")
+    for kind, counts in report["requests_by_kind"].items():
+        inside = report["handler_ms_by_kind"].get(kind)
+        table.add_row(
+            kind,
+            *[f"{counts[name]:,}" for name in ("answered", "refused", "errors")],
+            "-" if inside is None else f"{inside:.2f}",
+        )
     return table
 
 
@@ -51,7 +67,7 @@ def _server(processes: list[dict[str, Any]]) -> Table:
 
 
 def _summary(report: dict[str, Any]) -> Table:
-    driver = report["driver"]
+    driver, late = report["driver"], report["driver_late_ms"]
     table = Table(title="the run", title_justify="left", show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
@@ -61,17 +77,19 @@ def _summary(report: dict[str, Any]) -> Table:
         "answered as asked, per second": f"{report['throughput_per_second']:,}",
         "errors": f"{report['errors']:,}",
         "refused (429, 503)": f"{report['refused']:,}",
-        "driver late, ms: mean, most": (
-            f"{report['driver_late_ms_mean']:.2f}, {report['driver_late_ms_max']:.1f}"
+        "driver late, ms: median, p99, most": (
+            f"{late['p50']:.2f}, {late['p99']:.2f}, {late['max']:.1f}"
         ),
         "driver's own ceiling, requests/s": f"{driver['ceiling_requests_per_second']:,}",
         "driver's head-room": f"{driver['head_room']:.1f} times",
         "driver's CPU µs/request": f"{driver['cpu_microseconds_per_request']:.1f}",
     }
-    for name, value in rows.items():
+    for name, value in (rows | machine_rows(report["machine"])).items():
         table.add_row(name, value)
     for what, count in report["error_kinds"].items():
         table.add_row(f"[red]{escape(what)}[/red]", f"{count:,}")
+    for what, count in report["refusal_kinds"].items():
+        table.add_row(f"[yellow]{escape(what)}[/yellow]", f"{count:,}")
     probe = report["order_to_trade_ms"]
     if probe["failures"]:
         why = escape(probe["first_failure"])
@@ -79,6 +97,17 @@ def _summary(report: dict[str, Any]) -> Table:
     if driver["late"]:
         table.add_row("[red]the driver was late: not the server's doing[/red]", "")
     return table
+
+
+def machine_rows(machine: dict[str, Any]) -> dict[str, str]:
+    """What the machine gave, as words and their values."""
+    clock = f" at {machine['clock_mhz']:,} MHz" if machine["clock_mhz"] else ""
+    return {
+        "the machine's cores": f"{machine['cores']}{clock}",
+        "busy, idle, % of the cores": f"{machine['busy_percent']}, {machine['idle_percent']}",
+        "waiting for the disk, %": f"{machine['iowait_percent']}",
+        "given to other machines (steal), %": f"{machine['steal_percent']}",
+    }
 
 
 def _checks(report: dict[str, Any]) -> Table:

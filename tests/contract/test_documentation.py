@@ -17,9 +17,13 @@ from protocol.units import (
 )
 from runtime.http.problems import CODES
 from tests.support.documentation import PROBLEM, Documentation
-from tests.support.running import BrokerClient, RunningExchange, bearer, order_body
+from tests.support.eventually import eventually
+from tests.support.running import BrokerClient, RunningExchange, bearer, delete_orders, order_body
 
-LATE = {("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)}
+LATE = {
+    *(("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)),
+    *(("set_stock", 202), ("set_stock_status", 202), ("bust_trade", 202)),
+}
 """Answers when the matcher takes its time, which it does not in these tests."""
 AWAY = {("get_health", 503), ("get_readiness", 503)}
 RESET = {("reset_exchange", 200)}  # It would empty the exchange under the other tests.
@@ -44,17 +48,43 @@ def test_every_success_is_as_documented(
         by_client_id,
         f"/stocks/{symbol}/book?depth=3",
         f"/stocks/{symbol}/price?trades=2",
+        *("/time", "/stocks?limit=3", f"/stocks/{symbol}"),
+        *("/orders?status=all", f"/trades?symbol={symbol}", "/positions"),
         *("/balance", "/health", "/health/ready", "/health/live", "/metrics"),
     ):
         assert alice.http.get(path).status_code == 200
     assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
-    assert alice.http.post(f"{by_client_id}/cancel").status_code == 204
-    assert alice.cancel(ids[0]).status_code == 204
+    assert alice.http.post("/orders/validate", json=order).status_code == 200
+    assert alice.http.post("/orders/batch", json={"orders": [order]}).status_code == 200
+    shown = {"prefer": "return=representation"}
+    for cancel in (f"{by_client_id}/cancel", f"/orders/{ids[0]}/cancel"):
+        assert alice.http.post(cancel).status_code == 204
+        assert alice.http.post(cancel, headers=shown).status_code == 200
+    assert delete_orders(alice, ids).status_code == 200
+    assert alice.http.post("/orders/cancel-all", json={}).status_code == 202
+    switch = {"timeout_seconds": 0}
+    assert alice.http.post("/orders/cancel-all-after", json=switch).status_code == 200
+    stock = f"/admin/stocks/{symbol}"
+    assert alice.http.put(stock, json={"name": "T"}, headers=admin).status_code == 200
+    open_again = {"status": "open"}
+    assert alice.http.put(f"{stock}/status", json=open_again, headers=admin).status_code == 200
+    (trade,) = alice.order(ids[0])["trades"]
+    bust = f"/admin/trades/{trade['trade_id']}/bust"
+
+    def is_busted() -> bool:
+        """Once PostgreSQL has the trade."""
+        return alice.http.post(bust, json={}, headers=admin).status_code == 200
+
+    eventually(is_busted)
     webhook = {"name": "w", "webhook_url": "http://127.0.0.1:9/"}
     registered = alice.http.post("/register", json=webhook, headers=admin).json()
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
     assert alice.http.post(keys, headers=admin).status_code == 201
     assert alice.http.delete(keys, headers=admin).status_code == 204
+    broker = f"/admin/brokers/{registered['broker_id']}"
+    assert alice.http.put(f"{broker}/limits", json={}, headers=admin).status_code == 200
+    assert alice.http.get(f"{broker}/limits", headers=admin).status_code == 200
+    assert alice.http.post(f"{broker}/cancel-all", headers=admin).status_code == 202
 
     documented = {
         (name, int(status))
@@ -148,10 +178,14 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
 ) -> None:
     calls = documentation.operations()
     assert list(calls) == [
-        *("register_broker", "place_order", "get_order", "amend_order", "cancel_order"),
+        *("register_broker", "place_order", "cancel_orders", "validate_order", "place_orders"),
+        *("list_orders", "get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
-        *("get_book", "get_price", "get_balance"),
-        *("issue_api_key", "revoke_api_keys"),
+        *("cancel_all_orders", "cancel_all_orders_after", "list_trades"),
+        *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
+        *("get_balance", "get_positions"),
+        *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
+        *("cancel_all_of_broker", "set_stock", "set_stock_status", "bust_trade"),
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
         *("get_trade_count", "reset_exchange"),
     ]
@@ -165,6 +199,7 @@ def test_each_call_names_the_key_that_it_needs(
 ) -> None:
     for path, item in documentation.document["paths"].items():
         for method, call in item.items():
-            body: Any = {"json": {"name": "x"}} if path == "/register" else {}
+            has_body = path == "/register" or path.startswith("/admin/stocks")
+            body: Any = {"json": {"name": "x"}} if has_body else {}
             answer = httpx.request(method, exchange.url + path, trust_env=False, **body)
             assert (answer.status_code == 401) == ("security" in call), f"{method} {path}"

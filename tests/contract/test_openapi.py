@@ -34,8 +34,11 @@ def test_no_input_is_a_server_error(
 ) -> None:
     """Each call is made with the key that it needs. Ids are real in half of the tries, so that
     more is tried than 404: the order is open, and the keys that are revoked are those of bob."""
+    order_id = alice.bid(symbol, 10, 5, client_order_id="fuzzed")
+    bob.ask(symbol, 10, 1)
     real = {
-        "order_id": alice.bid(symbol, 10, 5, client_order_id="fuzzed"),
+        "order_id": order_id,
+        "trade_id": alice.order(order_id)["trades"][0]["trade_id"],
         "symbol": symbol,
         "client_order_id": "fuzzed",
         "broker_id": bob.broker_id,

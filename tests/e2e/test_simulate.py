@@ -66,6 +66,8 @@ def test_a_small_simulation_passes_its_checks_and_writes_its_report(
     assert set(result["latency_ms"]["order"]) == {"p50", "p90", "p99", "p999", "max"}
     assert result["checks"] == dict.fromkeys(CHECKS, "passed"), result["check_remarks"]
     assert {"matcher-1", "persister-1", "http-1"} <= {row["process"] for row in result["server"]}
+    assert set(result["handler_ms_by_kind"]) == set(result["requests_by_kind"])
+    assert result["machine"]["busy_percent"] > 0
     assert (folder / "report.html").stat().st_size > 100_000
     assert json.loads((folder / "report.json").read_text())["scale"] == 10
 

@@ -230,7 +230,8 @@ class Fleet:
         elif name == "postgres":
             # Its sessions are processes of their own.
             for pid in _family(self.postgres.pid):
-                os.kill(pid, number)
+                with contextlib.suppress(ProcessLookupError):  # A session that has just ended.
+                    os.kill(pid, number)
         else:
             self.signal(name, number)
 

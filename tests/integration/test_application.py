@@ -19,6 +19,7 @@ from runtime.http.factory import create_app
 from runtime.process.settings import Settings, load
 from runtime.redis.channel import Channel
 from runtime.redis.genesis import found_or_join
+from tests.support.builders import ALICE
 from tests.support.feeding import register
 from tests.support.running import bearer, order_body
 
@@ -61,6 +62,15 @@ async def ask_all(application: Application, server: EmbeddedRedis) -> dict[str, 
             "status": await client.get(f"/orders/{order_id}", headers=key),
             "book": await client.get("/stocks/PETR4/book", headers=key),
             "balance": await client.get("/balance", headers=key),
+            "orders": await client.get("/orders", headers=key),
+            "trades": await client.get("/trades", headers=key),
+            "positions": await client.get("/positions", headers=key),
+            "stock": await client.get("/stocks/PETR4", headers=key),
+            "stocks": await client.get("/stocks", headers=key),
+            "rules": await client.put("/admin/stocks/PETR4", json={}, headers=admin),
+            "halt": await client.put(
+                "/admin/stocks/PETR4/status", json={"status": "halted"}, headers=admin
+            ),
             "unknown key": await client.get("/balance", headers=bearer("xk_other")),
             "register": await client.post("/register", json={"name": "n"}, headers=admin),
             "reset": await client.post("/debug/reset", headers=admin),
@@ -79,7 +89,8 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
     for what, answer in answers.items():
         assert answer.status_code == 503, f"{what}: {answer.text}"
         # The first one may be on its way before the end of the connection is noticed.
-        codes = {"unavailable", "outcome_unknown"} if what == "order" else {"unavailable"}
+        may_be_sent = what in ("order", "rules", "halt")
+        codes = {"unavailable", "outcome_unknown"} if may_be_sent else {"unavailable"}
         assert answer.json()["code"] in codes, what
         assert answer.headers["retry-after"] == "1", what
 
@@ -116,7 +127,7 @@ def test_an_order_that_only_postgres_knows_is_503_while_postgres_is_away(
         Settings, {}, redis_url=redis_url, database_url=database_url, admin_key="ak", instance="t"
     )
     genesis = found_or_join(channel, settings)
-    entry = RegistryEntry([BrokerRegistered("b", "B", 1), KeyIssued("b", hash_key("xk_key"))])
+    entry = RegistryEntry([BrokerRegistered(ALICE, "B", 1), KeyIssued(ALICE, hash_key("xk_key"))])
     register(channel, entry)
     application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
 
@@ -133,11 +144,13 @@ def test_an_order_that_only_postgres_knows_is_503_while_postgres_is_away(
             stored = ids.encode(known.time_ms, known.instrument_number, known.sequence + 1)
             before = await client.get(f"/orders/{stored}", headers=key)
             refuse_connections(database_url)
-            return [before, await client.get(f"/orders/{stored}", headers=key)]
+            paths = (f"/orders/{stored}", "/orders", "/trades", "/positions")
+            return [before, *[await client.get(path, headers=key) for path in paths]]
 
-    before, answer = asyncio.run(ask())
+    before, *answers = asyncio.run(ask())
     assert (before.status_code, before.json()["code"]) == (404, "order_not_found")
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
 
 def refuse_connections(database_url: str) -> None:

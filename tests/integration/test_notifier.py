@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -19,6 +20,7 @@ from protocol.commits import Position
 from protocol.registry import BrokerRegistered, EndpointAdded, RegistryEntry
 from runtime.process.settings import load
 from runtime.redis.channel import Channel
+from runtime.redis.events import Skimmed
 from tests.support.builders import ALICE, BOB, ask, bid
 from tests.support.eventually import eventually
 from tests.support.feeding import append, list_symbol, register
@@ -253,3 +255,73 @@ def test_a_notifier_that_was_killed_after_queueing_tells_no_trade_under_two_numb
         desk.trade()
         step_until(again, lambda: len(receiver.calls) == 2)
         assert [json.loads(body)["sequence"] for _, body in receiver.calls] == [1, 2]
+
+
+def notified(desk: Desk) -> int:
+    return int(desk.channel.execute("GET", keys.notified(desk.petr.partition)) or 0)
+
+
+def committed(desk: Desk) -> int:
+    return int(desk.channel.execute("HGET", keys.batch(desk.petr.partition), "number"))
+
+
+def test_while_nobody_listens_the_mark_follows_and_no_batch_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = desk.notifier()
+
+    def read(*_: object) -> None:
+        raise AssertionError("a batch was read")
+
+    monkeypatch.setattr(worker._reader, "read", read)
+    desk.trade(2)
+    step_until(worker, lambda: notified(desk) == committed(desk))
+
+
+def test_an_endpoint_hears_of_every_trade_after_its_registration(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is registered, and a trade is made, while the notifier looks where the batches stand."""
+    worker = desk.notifier()
+    skim = worker._reader.skim
+    with Receiver() as receiver:
+        endpoints: list[str] = []
+
+        def skim_late(*arguments: Any) -> Skimmed:
+            if not endpoints:
+                endpoints.append(desk.endpoint(ALICE, receiver.url))
+                desk.trade()
+            return skim(*arguments)
+
+        monkeypatch.setattr(worker._reader, "skim", skim_late)
+        step_until(worker, lambda: len(receiver.calls) == 1)
+        step_until(worker, lambda: desk.waiting(endpoints[0]) == 0)
+        assert notified(desk) == committed(desk)
+
+
+def test_the_wait_for_news_is_short_where_another_notifier_may_queue_messages(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.redis.leases.TEND_SECONDS", 3600)
+    with Receiver() as receiver:
+        desk.endpoint(ALICE, receiver.url)
+        worker = desk.notifier()
+        assert worker._block_ms() == 500
+        del worker._owned.states[0]
+        assert worker._block_ms() == 50
+
+
+def test_nothing_is_waited_for_while_a_call_is_in_flight(desk: Desk) -> None:
+    release = threading.Event()
+
+    def hang(handler: BaseHTTPRequestHandler) -> None:
+        release.wait(30)
+        handler.close_connection = True
+
+    with Receiver(hang) as receiver:
+        desk.endpoint(ALICE, receiver.url)
+        worker = desk.notifier()
+        desk.trade()
+        step_until(worker, lambda: len(receiver.calls) == 1)
+        assert worker._block_ms() is None
+        release.set()

@@ -3,20 +3,26 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
+from sqlalchemy import create_engine, select
 
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
 from persister.settings import PersisterSettings
 from persister.worker import PersisterWorker
 from protocol import codec, keys
+from protocol.commands import AmendOrder
 from protocol.commits import Position
+from protocol.partitions import partition_name
 from protocol.registry import BrokerRegistered, Instrument, RegistryEntry
+from runtime.postgres.order_rows import order_record
+from runtime.postgres.tables import orders, sqlalchemy_url
 from runtime.process.errors import Fenced, HistoryMismatch
 from runtime.process.settings import load
 from runtime.redis.channel import Channel
-from tests.support.builders import ALICE, BOB, ask, bid, cancel
+from tests.support.builders import ALICE, BOB, FAR_MS, ask, bid, cancel
 from tests.support.eventually import eventually
 from tests.support.feeding import append, list_symbol, register
 
@@ -72,6 +78,11 @@ class StoredExchange:
             return stored == int(self.channel.execute("HGET", keys.batch(partition), "number"))
 
         eventually(done)
+
+    def committed(self, partition: int) -> int:
+        """Number of the last batch of a partition, after a step of the matcher."""
+        self.matcher.step()
+        return int(self.channel.execute("HGET", keys.batch(partition), "number") or 0)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url) as connection:
@@ -129,6 +140,27 @@ def test_an_order_changed_in_several_batches_of_one_step_is_stored_as_it_ended(
     assert stored.rows("SELECT state, version FROM orders WHERE sequence = 1") == [("filled", 4)]
 
 
+def test_every_column_of_an_order_is_read_back_as_it_was_committed(
+    stored: StoredExchange,
+) -> None:
+    worker = stored.persister()
+    mine = msgspec.structs.replace(ask(1000, 10, until=FAR_MS + 1), client_order_id="mine-1")
+    stored.trade(mine, bid(1000, 4), ask(None, 5))
+    stored.store(worker)
+    stored.trade(AmendOrder(1, 1010, 12, FAR_MS + 2), cancel(1))
+    stored.store(worker)
+    records = {}
+    for (payload,) in stored.rows("SELECT batch FROM journal ORDER BY number"):
+        for encoded in codec.decode_batch(payload).orders:
+            record = codec.decode_order(encoded)
+            records[record.sequence] = record
+    engine = create_engine(sqlalchemy_url(stored.database_url))
+    with engine.connect() as connection:
+        rows = connection.execute(select(orders).order_by(orders.c.sequence)).all()
+    engine.dispose()
+    assert [order_record(row) for row in rows] == [records[number] for number in sorted(records)]
+
+
 def test_a_kill_between_the_rows_and_the_watermark_doubles_nothing(
     stored: StoredExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +195,25 @@ def test_of_two_persisters_at_one_cursor_one_is_fenced(
     with pytest.raises(Fenced):
         stored.store(first)
     assert stored.rows("SELECT count(*) FROM orders") == [(1,)]
+
+
+def test_one_cursor_that_has_moved_stops_the_batches_of_all_partitions(
+    stored: StoredExchange,
+) -> None:
+    worker = stored.persister()
+    others = (list_symbol(stored.channel, f"VALE{number}") for number in range(3, 30))
+    vale = next(other for other in others if other.partition != stored.petr.partition)
+    append(stored.channel, vale, ask(10, 1))
+    stored.trade(ask(1000, 10))
+    eventually(lambda: stored.committed(vale.partition) == 1)
+    with psycopg.connect(stored.database_url) as connection:
+        connection.execute(
+            "UPDATE cursors SET number = 7 WHERE name = %s", [partition_name(vale.partition)]
+        )
+    with pytest.raises(Fenced):
+        stored.store(worker)
+    assert stored.rows("SELECT count(*) FROM journal") == [(0,)]
+    assert stored.rows("SELECT count(*) FROM orders") == [(0,)]
 
 
 def test_only_stored_entries_and_notified_events_are_trimmed(stored: StoredExchange) -> None:

@@ -6,23 +6,29 @@
 import json
 import re
 import sys
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from sqlalchemy import DateTime, Table
 
 from ingress.intake import accepted, parse_order
 from matcher.changes import Changes
 from matcher.engine import Engine
 from matcher.market import Market
 from notifier.messages import messages_of
-from persister.rows import BALANCE_COLUMNS, TRADE_COLUMNS, Rows, StoredBatch
+from persister.rows import TRADE_COLUMNS, Rows, StoredBatch
 from protocol import codec, ids, keys
 from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch, chain_hash
 from protocol.commits import Commit
 from protocol.events import Event
-from protocol.units import format_time
+from protocol.records import Special
+from protocol.units import format_time, timestamp
 from readapi.answers import book_answer
+from runtime.postgres import tables
+from runtime.postgres.binary import EPOCH_MS
+from runtime.postgres.order_rows import OrderRow
 
 SELLER = "0b2f64a4-7b1c-4c5d-9a3e-5f0a6c1d2e01"
 BUYER = "c7d1e9f2-3a4b-4d6c-8e5f-1a2b3c4d5e02"
@@ -74,11 +80,18 @@ def blocks() -> dict[str, str]:
         ),
         "text batch": _array(commit.payload),
         "text rows": "\n\n".join(
-            f"{table}\n{_row(columns, row)}"
-            for table, columns, row in (
-                ("orders", rows.orders[order_id]._fields, rows.orders[order_id]),
-                ("trades", TRADE_COLUMNS, rows.trades[0]),
-                ("balances", BALANCE_COLUMNS, rows.balances[PARTITION, BUYER]),
+            f"{table.name}\n{_row(table, row)}"
+            for table, row in (
+                (tables.orders, _plain(rows.new_orders[0])),
+                (tables.trades, dict(zip(TRADE_COLUMNS, rows.trades[0], strict=True))),
+                (
+                    tables.balances,
+                    {
+                        "partition": PARTITION,
+                        "broker_id": BUYER,
+                        "cash": rows.balances[PARTITION, BUYER],
+                    },
+                ),
             )
         ),
         "json book": _json(book_answer(symbol, book, 5)),
@@ -180,10 +193,26 @@ def _table(*rows: tuple[str, str]) -> str:
     return "\n".join(f"{left:{width}}  {right}" for left, right in rows)
 
 
-def _row(columns: tuple[str, ...], row: tuple[Any, ...]) -> str:
+def _plain(row: OrderRow) -> dict[str, Any]:
+    """Without the columns that only special orders have."""
+    values = row._asdict()
+    assert all(values[name] is None for name in Special.__struct_fields__)
+    return {name: v for name, v in values.items() if name not in Special.__struct_fields__}
+
+
+def _row(table: Table, row: dict[str, Any]) -> str:
     return _table(
-        *[(f"  {name}", str(value) or "''") for name, value in zip(columns, row, strict=True)]
+        *[(f"  {name}", str(_read(table, name, value)) or "''") for name, value in row.items()]
     )
+
+
+def _read(table: Table, column: str, value: Any) -> Any:
+    """A value as a query finds it."""
+    if isinstance(value, bytes):
+        return uuid.UUID(bytes=value)
+    if isinstance(table.c[column].type, DateTime):
+        return timestamp(EPOCH_MS + value // 1000)
+    return value
 
 
 if __name__ == "__main__":

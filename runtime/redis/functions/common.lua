@@ -12,6 +12,12 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
+-- The clock of Redis, in ms.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+
 -- redis.call with a long tail of arguments, in bites of an even number of them.
 local function call_many(command, key, values, first, last)
   while first <= last do
@@ -24,6 +30,14 @@ end
 -- Whether the partition of this batch key is in the history that the caller knows.
 local function is_current(batch, history)
   return redis.call('HGET', batch, 'history') == history
+end
+
+-- The same for many partitions: the first of their batch keys, the last, and the step between two.
+local function are_current(keys, first, last, step, history)
+  for i = first, last, step do
+    if not is_current(keys[i], history) then return false end
+  end
+  return true
 end
 
 -- The same for the keys of the exchange itself, whose genesis names its history.

@@ -1,10 +1,12 @@
-"""``release``: give a lease up."""
+"""``release``: give leases up."""
+
+from collections.abc import Iterable
 
 from protocol import keys
 from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.library import function_call
 
 
-def release(partition: int, kind: str, token: str) -> FunctionCall[bool]:
-    """Give a lease up; the reply says whether it was still ours."""
-    return function_call("release", [keys.lease(partition, kind)], [token], bool)
+def release(partitions: Iterable[int], kind: str, token: str) -> FunctionCall[int]:
+    """Give leases up; the reply is how many of them were still ours."""
+    return function_call("release", [keys.lease(p, kind) for p in partitions], [token], int)

@@ -59,11 +59,11 @@ def test_a_package_has_one_version_in_all_pins() -> None:
 
 def test_each_file_of_pins_has_what_it_is_for() -> None:
     core = plain(PROJECT["project"]["dependencies"])
-    embedded, report = plain(EXTRAS["local"]), plain(EXTRAS["report"])
+    optional = plain(EXTRAS["local"] + EXTRAS["report"] + EXTRAS["export"])
     production = set(pins("constraints-production.txt"))
     assert core <= production
-    assert not (embedded | report) & production
-    assert core | embedded | report <= set(pins("constraints.txt"))
+    assert not optional & production
+    assert core | optional <= set(pins("constraints.txt"))
     assert plain(EXTRAS["dev"]) <= set(pins("constraints-dev.txt"))
 
 

@@ -1,10 +1,25 @@
-"""An order in its four forms: in memory, as a record, as a row, and the columns of the table."""
+"""An order in its four forms: in memory, as a record, as a row, and the columns of the table.
+
+``tests/integration/test_persister.py`` takes one to PostgreSQL and back.
+"""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from matcher.order import Order
-from protocol.enums import OrderState, OrderType, Side, StateReason
-from protocol.records import OrderRecord
+from protocol.enums import (
+    OrderState,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+    TimeInForce,
+)
+from protocol.records import OrderRecord, Special
 from runtime.postgres import tables
-from runtime.postgres.order_rows import OrderRow, order_record, order_row
+from runtime.postgres.order_rows import OrderRow, order_row
 from tests.support.builders import ALICE, START_MS
 
 RECORD = OrderRecord(
@@ -30,9 +45,45 @@ RECORD = OrderRecord(
     client_order_id="mine-1",
 )
 
+SPECIAL = Special(
+    time_in_force=TimeInForce.DAY,
+    post_only=True,
+    self_trade_prevention=SelfTradePrevention.CANCEL_BOTH,
+    memo="for the pension fund",
+    stop_price=1200,
+    display_quantity=30,
+    hidden_quantity=10,
+    turn=2,
+    is_waiting=True,
+)
 
-def test_a_record_survives_the_way_to_a_row_and_back() -> None:
-    assert order_record(order_row(RECORD)) == RECORD
+
+def test_a_row_holds_ids_as_bytes_and_times_as_microseconds_since_2000() -> None:
+    row = order_row(RECORD)
+    assert uuid.UUID(bytes=row.order_id) == uuid.UUID(RECORD.order_id)
+    assert uuid.UUID(bytes=row.broker_id) == uuid.UUID(ALICE)
+    created = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=row.created_at)
+    assert created == datetime(2027, 1, 15, 8, 0, 0, 1000, tzinfo=UTC)
+    assert row.valid_until is not None
+    assert row.valid_until - row.created_at == 86_399_998_000
+    assert row.updated_at - row.created_at == 5_002_000
+
+
+def test_what_an_order_lacks_is_null() -> None:
+    bare = msgspec.structs.replace(RECORD, price=None, valid_until_ms=None, client_order_id="")
+    row = order_row(bare)
+    assert (row.price, row.valid_until, row.client_order_id) == (None, None, None)
+
+
+def test_only_a_special_order_has_values_in_the_columns_of_special_orders() -> None:
+    names = Special.__struct_fields__
+    plain, special = order_row(RECORD), order_row(msgspec.structs.replace(RECORD, special=SPECIAL))
+    assert [getattr(plain, name) for name in names] == [None] * len(names)
+    assert [getattr(special, name) for name in names] == [
+        *("day", True, "cancel_both", "for the pension fund", 1200, 30, 10, 2, True)
+    ]
+    without = dict.fromkeys(names)
+    assert special._asdict() | without == plain._asdict()
 
 
 def test_an_order_survives_the_way_to_a_record_and_back() -> None:

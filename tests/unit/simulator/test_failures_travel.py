@@ -1,6 +1,5 @@
 """Whatever goes wrong while the load runs reaches the caller at once, with what was answered."""
 
-import asyncio
 import socket
 import threading
 import time
@@ -10,18 +9,20 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from simulator.errors import SimulationFailed, Unreachable
-from simulator.load.connection import BROKEN, connect
+from simulator.errors import GaveUp, SimulationFailed, Unreachable
+from simulator.load.calls import Calls
+from simulator.load.connection import BROKEN
 from simulator.load.driver import Driver
 from simulator.load.flow import Flow, base_prices, generate
 from simulator.load.market import MarketLoad
 from simulator.load.pool import ConnectionPool
 from simulator.load.probe import TradeProbe
 from simulator.load.requests import Participants
-from simulator.load.waiting import GaveUp, Waiting
+from simulator.load.samples import Samples
 from tests.support.basic_exchange import ManyConnections
 
 PROBLEM = b'{"code": "symbol_unknown", "detail": "This symbol is not listed."}'
+POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
 SECONDS_MAX = 20  # The old code waited 300.
 
 
@@ -71,13 +72,9 @@ def small() -> tuple[Participants, Flow]:
 
 
 def open_market(port: int) -> Driver:
-    async def opened() -> Driver:
-        driver = Driver("127.0.0.1", port, *small())
-        async with asyncio.timeout(SECONDS_MAX):
-            await driver.open_market()
-        return driver
-
-    return asyncio.run(opened())
+    driver = Driver("127.0.0.1", port, *small())
+    driver.open_market()
+    return driver
 
 
 @pytest.mark.parametrize("status", [422, 503])
@@ -121,62 +118,52 @@ def test_a_server_that_closes_after_each_answer_is_called_over_new_connections()
         assert {order_id for _, order_id in open_market(port).order_ids} == {"17"}
 
 
-def test_what_a_callback_raises_reaches_the_one_who_waits() -> None:
-    async def wait() -> None:
-        failed = Waiting()
+def test_what_looks_at_an_answer_ends_it_all_with_what_it_raises() -> None:
+    def look(_at: int, _answer: object) -> None:
+        raise KeyError("a defect of the driver")
 
-        def answered(_context: object, _status: int, _body: bytes) -> None:
-            raise KeyError("a defect of the driver")
-
-        with serving(200, b"{}") as port:
-            pool = ConnectionPool("127.0.0.1", port, answered, failed.fail)
-            pool.send("context", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-            try:
-                await failed.wait(SECONDS_MAX, "the failure")
-            finally:
-                await pool.close()
-
-    with pytest.raises(KeyError, match="a defect of the driver"):
-        asyncio.run(wait())
+    with serving(200, b"{}") as port, pytest.raises(KeyError, match="a defect of the driver"):
+        Calls("127.0.0.1", port, "the calls").make([POST] * 200, look)
 
 
-def test_a_run_ends_with_what_a_callback_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_ends_with_what_goes_wrong_with_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def defect(*_: object) -> None:
         raise KeyError("a defect of the driver")
 
-    async def run(port: int) -> None:
+    with serving(201, b'{"order_id":"1"}') as port:
         driver = Driver("127.0.0.1", port, *small())
-        monkeypatch.setattr(driver, "_finish", defect)
-        async with asyncio.timeout(SECONDS_MAX):
-            await driver.run(time.time())
-
-    with serving(201, b'{"order_id":"1"}') as port, pytest.raises(KeyError, match="a defect"):
-        asyncio.run(run(port))
+        monkeypatch.setattr(Samples, "add", defect)
+        with pytest.raises(KeyError, match="a defect"):
+            driver.run(time.time())
 
 
-def test_a_wait_says_for_what_it_waited() -> None:
-    with pytest.raises(GaveUp, match=r"waited 0.01 s in vain for the sun"):
-        asyncio.run(Waiting().wait(0.01, "the sun"))
+def test_an_answer_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.load.calls.ANSWER_SECONDS_MAX", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(GaveUp, match=r"waited 0.05 s in vain for an answer to the calls"):
+            Calls("127.0.0.1", port, "the calls").make([POST])
+
+
+def ask(port: int) -> tuple[int, bytes]:
+    answers: list[tuple[int, bytes]] = []
+    pool = ConnectionPool("127.0.0.1", port, lambda _, s, body, __: answers.append((s, body)))
+    pool.open()
+    try:
+        pool.send(None, POST)
+        while not answers:
+            pool.collect(SECONDS_MAX)
+    finally:
+        pool.close()
+    return answers[0]
 
 
 def test_an_answer_that_ends_with_its_connection_is_whole() -> None:
-    async def ask(port: int) -> tuple[int, bytes]:
-        answer: asyncio.Future[tuple[int, bytes]] = asyncio.Future()
-        connection = await connect(
-            "127.0.0.1",
-            port,
-            lambda _, status, body: answer.set_result((status, body)),
-            lambda _, error: answer.set_exception(error),
-        )
-        connection.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-        async with asyncio.timeout(SECONDS_MAX):
-            return await answer
-
     with serving(200, b"all of it", protocol="HTTP/1.0") as port:
-        assert asyncio.run(ask(port)) == (200, b"all of it")
+        assert ask(port) == (200, b"all of it")
     cut = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 99\r\n\r\nhalf of it"
     with serving(raw=cut) as port:
-        assert asyncio.run(ask(port))[0] == BROKEN
+        assert ask(port)[0] == BROKEN
 
 
 def test_a_defect_in_the_thread_of_the_probe_is_raised_at_its_end() -> None:

@@ -4,9 +4,12 @@ import json
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
+from rich.console import Console
 
-from simulator.load.capacity import sustained, too_much
+from simulator.load.capacity import search_capacity, sustained, too_much
+from simulator.load.ceiling import Ceiling
 from simulator.load.flow import (
     BOOK,
     CANCEL,
@@ -18,11 +21,15 @@ from simulator.load.flow import (
     base_prices,
     generate,
 )
+from simulator.load.handlers import HandlerTimes
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
+from simulator.load.run import Plan
 from simulator.load.samples import ERROR, OK, REFUSED, Samples, percentiles
 from simulator.load.tickers import symbols
+from simulator.report.host import HostTimes, host_given, host_times
 from simulator.report.page import render
+from simulator.target import Target
 
 SECONDS = 20.0
 
@@ -131,7 +138,8 @@ def test_percentiles_are_by_nearest_rank() -> None:
 
 
 def samples() -> Samples:
-    seen = Samples(late_ms_max=3.0)
+    seen = Samples()
+    seen.late_ms.extend([0.5, 0.5, 3.0])
     for n in range(100):
         seen.add(n % len(KINDS), n / 10, float(n), OK)
     seen.add(ORDER, 1.5, 9.0, ERROR)
@@ -147,8 +155,50 @@ def test_a_summary_counts_errors_and_refusals_apart_and_keeps_them_out_of_the_la
     assert (summary["requests"], summary["errors"], summary["refused"]) == (204, 2, 2)
     assert summary["throughput_per_second"] == 20.0
     assert summary["latency_ms"]["overall"]["max"] == 99.0
+    assert (summary["driver_late_ms"]["p50"], summary["driver_late_ms"]["max"]) == (0.5, 3.0)
     seconds = both.by_second(10)
     assert (len(seconds[1][0]), seconds[1][1], seconds[1][2]) == (20, 2, 2)
+
+
+def test_what_the_machine_gave_is_told_in_shares_of_its_cores() -> None:
+    given = host_given(HostTimes(10, 10, 10, 10), HostTimes(70, 40, 15, 15))
+    assert (given["busy_percent"], given["idle_percent"]) == (60.0, 30.0)
+    assert (given["iowait_percent"], given["steal_percent"]) == (5.0, 5.0)
+    assert given["cores"] >= 1
+    assert sum(host_times()) > 0
+
+
+METRICS = """
+process_start_time_seconds {started}
+exchange_http_request_seconds_count{{endpoint="/orders/{{order_id}}/cancel"}} {count}
+exchange_http_request_seconds_sum{{endpoint="/orders/{{order_id}}/cancel"}} {seconds}
+exchange_http_request_seconds_sum{{endpoint="/balance"}} 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("started", "means"), [(1.5, {"cancel": 20.0}), (2.5, {})], ids=["same", "another process"]
+)
+def test_the_time_inside_the_server_is_that_of_the_run(
+    started: float, means: dict[str, float]
+) -> None:
+    texts = [
+        METRICS.format(started=1.5, count=10, seconds=7),
+        METRICS.format(started=started, count=60, seconds=8),
+    ]
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, text=texts.pop(0)))
+    with httpx.Client(transport=answers, base_url="http://x") as client:
+        times = HandlerTimes(client)
+        times.begin()
+        assert times.means() == means
+
+
+def test_a_server_without_metrics_tells_no_times() -> None:
+    answers = httpx.MockTransport(lambda _: httpx.Response(404))
+    with httpx.Client(transport=answers, base_url="http://x") as client:
+        times = HandlerTimes(client)
+        times.begin()
+        assert times.means() == {}
 
 
 def result(p99: float = 5, errors: int = 0, late: bool = False) -> dict[str, object]:
@@ -158,16 +208,35 @@ def result(p99: float = 5, errors: int = 0, late: bool = False) -> dict[str, obj
         "refused": 0,
         "requests": 1000,
         "driver": {"late": late},
-        "driver_late_ms_max": 70.0,
+        "driver_late_ms": {"max": 70.0},
     }
 
 
 def test_a_step_is_too_much_by_latency_errors_or_a_late_driver() -> None:
-    assert too_much(result()) == ""
-    assert "p99" in too_much(result(p99=101))
-    assert "errors" in too_much(result(errors=2))
+    assert too_much(result(p99=49.9)) == ""
+    assert "p99" in too_much(result(p99=50))
+    assert "1 errors" in too_much(result(errors=1))
     assert "late" in too_much(result(late=True))
     assert sustained([{"scale": 50, "sustained": True}, {"scale": 75, "sustained": False}]) == 50
+
+
+def test_the_search_doubles_the_load_and_halves_the_gap_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[float] = []
+
+    def attempt(
+        _console: object, _target: object, step: Plan, _own: object
+    ) -> tuple[dict[str, Any], str]:
+        tried.append(step.scale)
+        why = "p99 60 ms" if step.scale > 55 else ""
+        return {"latency_ms": {"overall": {"p99": 1.0}}, "throughput_per_second": 1.0}, why
+
+    monkeypatch.setattr("simulator.load.capacity._attempt", attempt)
+    plan, own = Plan(100, 1, 1, 1), Ceiling(1.0, 1.0)
+    steps, _ = search_capacity(Console(quiet=True), Target("http://x", ""), plan, own)
+    assert tried == [10, 20, 40, 80, 60, 50]
+    assert sustained(steps) == 50
 
 
 def test_the_page_is_one_file_without_addresses_to_load() -> None:
@@ -179,7 +248,9 @@ def test_the_page_is_one_file_without_addresses_to_load() -> None:
         "seed": 1,
         "started_at": "now",
         **seen.summary(10),
-        "driver": {"late": False},
+        "driver": {"late": False, "cpu_microseconds_per_request": 31.5},
+        "handler_ms_by_kind": {"order": 1.234},
+        "machine": host_given(HostTimes(10, 10, 10, 10), HostTimes(70, 40, 15, 15)),
         "server": [
             {"process": "a<b", "cpu_microseconds_per_request": 1.0, "cores": 0.1, "rss_mib": 5.0}
         ],
@@ -200,4 +271,8 @@ def test_the_page_is_one_file_without_addresses_to_load() -> None:
     assert "crossed: &lt;X&gt;" in page
     assert "a&lt;b" in page
     assert "skipped: it has none" in page
+    assert "<td>order</td><td>17</td><td>1</td><td>1</td><td>1.23</td>" in page
+    assert "<td>balance</td><td>16</td><td>0</td><td>0</td><td>-</td>" in page
+    assert "<td>given to other machines (steal), %</td><td>5.0</td>" in page
+    assert "<td>0.50, 3.00, 3.0</td>" in page
     assert "1/2" in page, "a skipped check is not counted"

@@ -1,0 +1,63 @@
+"""The schema of the release before, with rows in it, is brought to the newest one and back."""
+
+from typing import Any
+
+import psycopg
+from alembic import command
+
+from exchange.migrate import alembic_config
+from protocol import ids
+from protocol.units import timestamp
+from tests.support.builders import ALICE, BOB, START_MS
+
+BEFORE = "0004"
+_ORDER = (
+    "INSERT INTO orders (order_id, broker_id, document_number, instrument_number, sequence, symbol,"
+    " side, order_type, price, quantity, open_quantity, filled_notional, state, reason, created_at,"
+    " updated_at, version) VALUES (%s, %s, '1', 1, %s, 'PETR4', %s, 'limit', 1000, 50, 15, 35000,"
+    " 'partially_filled', '', %s, %s, 1)"
+)
+_TRADE = (
+    "INSERT INTO trades (trade_id, instrument_number, trade_number, symbol, price, quantity,"
+    " taker_side, maker_order_id, taker_order_id, maker_broker_id, taker_broker_id, executed_at)"
+    " VALUES (%s, 1, %s, 'PETR4', 1000, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+def fill(connection: "psycopg.Connection[Any]") -> None:
+    """Two orders and two trades, as the release before stores them."""
+    moment = timestamp(START_MS)
+    maker, taker = (ids.encode(START_MS, 1, sequence) for sequence in (1, 2))
+    connection.execute("INSERT INTO instruments VALUES (1, 'PETR4', 0)")
+    for broker in (ALICE, BOB):
+        connection.execute("INSERT INTO brokers VALUES (%s, 'b', %s)", [broker, moment])
+    connection.execute(_ORDER, [maker, BOB, 1, "ask", moment, moment])
+    connection.execute(_ORDER, [taker, ALICE, 2, "bid", moment, moment])
+    for number, quantity, side in ((1, 30, "bid"), (2, 5, "ask")):
+        trade_id = ids.encode(START_MS, 1, number, ids.TRADE)
+        values = [trade_id, number, quantity, side, maker, taker, BOB, ALICE, moment]
+        connection.execute(_TRADE, values)
+
+
+def test_rows_of_the_release_before_are_kept_and_its_trades_make_the_holdings(
+    database_url: str,
+) -> None:
+    config = alembic_config(database_url)
+    command.downgrade(config, BEFORE)
+    with psycopg.connect(database_url) as connection:
+        fill(connection)
+    for _ in range(2):
+        command.upgrade(config, "head")
+        with psycopg.connect(database_url) as connection:
+            held = connection.execute(
+                "SELECT broker_id::text, symbol, quantity FROM holdings ORDER BY 1"
+            ).fetchall()
+            orders = connection.execute("SELECT sequence, turn FROM orders ORDER BY 1").fetchall()
+            busted = connection.execute("SELECT count(busted_at) FROM trades").fetchall()
+        assert held == [(ALICE, "PETR4", 25), (BOB, "PETR4", -25)]
+        assert (orders, busted) == ([(1, None), (2, None)], [(0,)])
+        command.check(config)
+        command.downgrade(config, BEFORE)
+        with psycopg.connect(database_url) as connection:
+            count = connection.execute("SELECT count(*) FROM orders, trades").fetchone()
+        assert count == (4,)
