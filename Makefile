@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 COVER := --cov --cov-report=term
+# Tests run side by side, one worker for each processor and at most four. Each worker starts servers
+# of its own.
+PARALLEL := -n logical --maxprocesses=4 --dist worksteal
 
 # Recorded order flow for the replay tests, where it lies beside the project; without it they skip.
 EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
@@ -23,9 +26,9 @@ demo: install
 bench: install
 	$(BIN)/exchange bench all $(ARGS)
 
-# With ARGS, which pick tests or add options, coverage is not measured.
+# With ARGS, which pick tests or add options, they run one after another and without coverage.
 test: check
-	$(BIN)/pytest $(if $(ARGS),$(ARGS),$(COVER))
+	$(BIN)/pytest $(if $(ARGS),$(ARGS),$(PARALLEL) $(COVER))
 
 # The tests of single modules: no server, no process, no network.
 unit: install-dev
@@ -34,7 +37,7 @@ unit: install-dev
 # Coverage of the processes that the tests start as well, as HTML in htmlcov/. It takes about twice as
 # long, so that the fault matrix, whose processes are killed, is left out.
 coverage: install-dev
-	$(BIN)/pytest --cov --cov-config=tests/coverage-processes.toml --cov-report=term \
+	$(BIN)/pytest $(PARALLEL) --cov --cov-config=tests/coverage-processes.toml --cov-report=term \
 		--cov-report=html --ignore=tests/faults $(ARGS)
 
 # Every row of the fault matrix: make faults KILLS=200 SEED=1

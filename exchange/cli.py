@@ -21,7 +21,7 @@ app = typer.Typer(
 
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Run": {"up": run.up, "run": run.run, "migrate": run.migrate, "demo": run.demo},
-    "Watch": {"status": watch.status, "listen": watch.listen},
+    "Watch": {"status": watch.status, "listen": watch.listen, "export": watch.export},
     "Judge": {
         "check": judge.check,
         "verify-journal": judge.verify_journal,

@@ -22,6 +22,7 @@ from runtime.redis.members import MEMBER_TIMEOUT_MS, Member, members, redis_time
 from runtime.redis.order_log import Heads
 
 KINDS = ("matcher", "persister", "notifier")
+CALENDAR = "calendar"  # It shares partitions too, but may be absent.
 HTTP_KINDS = ("http", "ingress", "readapi")
 HEALTH_SECONDS_MAX = 1.0
 WORKER_WIDTH_MIN = len("persister-16")
@@ -97,7 +98,7 @@ def _owner(token: bytes | None) -> str | None:
 def _members(channel: Channel, health_sockets: str) -> list[dict[str, Any]]:
     now_ms = redis_time_ms(channel)
     found = []
-    for kind in (*HTTP_KINDS, *KINDS):
+    for kind in (*HTTP_KINDS, *KINDS, CALENDAR):
         for member in sorted(members(channel, kind), key=lambda member: member.instance):
             age_ms = max(0, now_ms - member.seen_ms)
             is_alive = age_ms <= MEMBER_TIMEOUT_MS

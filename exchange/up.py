@@ -18,6 +18,7 @@ from exchange.local.health import HEALTH_SUFFIX, HealthWatch
 from exchange.local.installation import Addresses, Installation
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis, socket_dir
 from exchange.local.supervisor import Child, Supervisor
+from runtime.process.calendars import trading_calendar
 from runtime.process.errors import ExchangeError
 from runtime.process.settings import Settings, load
 
@@ -42,6 +43,7 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
     _check_port(host, port)
     servers, addresses = _plan(installation, environment, f"http://{host}:{port}")
     environment |= _variables(addresses, host, port)
+    names = _names(matchers, ingress, calendars=1 if _has_calendar(environment) else 0)
     supervisor = Supervisor(servers)
     _stop_on_signals()
     try:
@@ -50,7 +52,6 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
                 server.start()
         with console.status("bringing the database to the newest schema"):
             _migrate(environment)
-        names = _names(matchers, ingress)
         _add_children(supervisor, installation, addresses, environment, names)
         with console.status("waiting until orders can be taken"):
             _wait_until_ready(supervisor, addresses.url, console)
@@ -142,9 +143,15 @@ def _command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "exchange", *arguments]
 
 
-def _names(matchers: int, ingress: int) -> list[tuple[str, str]]:
+def _has_calendar(environment: Mapping[str, str]) -> bool:
+    """Whether the day opens and closes by the clock; refuses settings that cannot be used."""
+    return trading_calendar(load(Settings, environment)) is not None
+
+
+def _names(matchers: int, ingress: int, calendars: int) -> list[tuple[str, str]]:
     """Kind and name of every worker, in the order of their start."""
     counts = {"matcher": matchers, "persister": 1, "notifier": 1, "http": ingress}
+    counts["calendar"] = calendars
     return [(k, f"{k}-{number}") for k, count in counts.items() for number in range(1, count + 1)]
 
 

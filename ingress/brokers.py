@@ -82,14 +82,7 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
     router = APIRouter(dependencies=[Depends(context.require_admin)])
 
     async def write(events: list[RegistryEvent]) -> None:
-        entry = RegistryEntry(events)
-        try:
-            await context.call(channel, lambda genesis: register(genesis.history_id, entry))
-        except NotConnected:
-            raise
-        except RedisError as error:
-            raise registration_unknown(error) from error
-        await context.registry.refresh()
+        await write_registry(context, channel, events)
 
     def require_broker(broker_id: str) -> None:
         if broker_id not in context.directory.brokers:
@@ -129,6 +122,21 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+async def write_registry(
+    context: Context, channel: AsyncChannel, events: list[RegistryEvent]
+) -> None:
+    """Add an entry to the registry, and read it back. Raises ``outcome_unknown`` when nobody can
+    tell whether it was written."""
+    entry = RegistryEntry(events)
+    try:
+        await context.call(channel, lambda genesis: register(genesis.history_id, entry))
+    except NotConnected:
+        raise
+    except RedisError as error:
+        raise registration_unknown(error) from error
+    await context.registry.refresh()
 
 
 def check_webhook_url(url: str, is_development: bool) -> None:

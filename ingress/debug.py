@@ -1,8 +1,8 @@
 """``POST /debug/reset``: an empty exchange for the next benchmark. Development only.
 
-Brokers, keys and instruments stay; orders, trades and balances go, and a new history begins. What
-was on its way at that moment is lost, on purpose. Workers notice the new history at their next
-call, forget what they know and read it again.
+Brokers, keys, limits and instruments stay; orders, trades and balances go, and a new history
+begins. What was on its way at that moment is lost, on purpose. Workers notice the new history at
+their next call, forget what they know and read it again.
 """
 
 from typing import Literal
@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from ingress.controls import BrokerControls
 from runtime.http.context import Context
 from runtime.postgres import tables
+from runtime.process.promise import begin
 from runtime.redis.channel import AsyncChannel, FunctionCall
 from runtime.redis.functions.reset import reset
 from runtime.redis.genesis import new_history_id
@@ -33,7 +35,7 @@ class ResetAnswer(BaseModel):
     status: Literal["reset"] = "reset"
 
 
-def debug_router(context: Context) -> APIRouter:
+def debug_router(context: Context, controls: BrokerControls) -> APIRouter:
     router = APIRouter(prefix="/debug", tags=["debug"])
 
     @router.post("/reset")
@@ -52,6 +54,8 @@ def debug_router(context: Context) -> APIRouter:
         finally:
             await channel.close()
         await context.follow_history()
+        for broker_id in context.directory.limits:
+            await begin(controls.tell_all(broker_id)).future()
         return ResetAnswer(history_id=history_id)
 
     return router

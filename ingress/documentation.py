@@ -3,34 +3,49 @@
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
 from ingress import refusals
-from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer, check_webhook_url
-from ingress.debug import ResetAnswer
-from ingress.intake import (
+from ingress.batches import batch_answer, item_problem
+from ingress.bodies import (
+    BATCH_BYTES_MAX,
     AcceptedAnswer,
     AmendBody,
+    BatchAnswer,
+    BatchBody,
+    BatchItem,
+    CancelAfterAnswer,
+    CancelAfterBody,
+    CancelAllBody,
+    CancelBatchBody,
+    MassCancelAnswer,
     OrderBody,
+    RawBatch,
+    ValidatedAnswer,
+)
+from ingress.intake import (
     accepted,
+    decode,
     in_the_log,
     parse_amendment,
     parse_order,
     refuse_passed,
+    validated,
 )
+from ingress.limits import refuse_order
+from ingress.mass_routes import cancel_after_answer, mass_cancel_answer
 from ingress.preferences import WAIT_SECONDS_MAX
 from protocol.enums import OrderState
+from protocol.registry import BrokerLimitsSet
 from protocol.units import CLIENT_ORDER_ID
 from runtime.http import samples
 from runtime.http.operations import (
-    ADMIN_KEY,
     Operation,
     Success,
     header_parameter,
     raised,
 )
 from runtime.http.orders import client_order_not_found, forbidden, order_answer, order_not_found
-from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
+from runtime.http.problems import Problem, unauthorized, unavailable
 from runtime.http.schemas import InTheLogAnswer, OrderAnswer
 
 _LIMIT: dict[str, Any] = {
@@ -50,6 +65,25 @@ _MARKET: dict[str, Any] = {
     "symbol": samples.SYMBOL,
     "quantity": 200,
 }
+_ICEBERG: dict[str, Any] = {
+    "document_number": samples.DOCUMENT_NUMBER,
+    "side": "ask",
+    "symbol": samples.SYMBOL,
+    "price": 3160,
+    "quantity": 10_000,
+    "display_quantity": 500,
+    "time_in_force": "day",
+    "self_trade_prevention": "cancel_resting",
+    "memo": "strategy 7",
+}
+_STOP: dict[str, Any] = {
+    "document_number": samples.DOCUMENT_NUMBER,
+    "side": "ask",
+    "symbol": samples.SYMBOL,
+    "stop_price": 3000,
+    "quantity": 1000,
+    "time_in_force": "gtc",
+}
 _PLACED = parse_order(msgspec.json.encode(_LIMIT), samples.BROKER.broker_id)[1]
 _ORDER = order_answer(samples.ORDER, [samples.FILL])
 _NO_ANSWER = ConnectionError("Connection closed by server.")
@@ -67,15 +101,50 @@ def _amending(body: bytes, if_match: bytes | None = None) -> Problem:
     return raised(parse_amendment, body, samples.ORDER.sequence, if_match, samples.TIME_MS)
 
 
-def _registering(**body: Any) -> Problem:
-    try:
-        RegisterBody.model_validate(body)
-    except ValidationError as error:
-        return invalid_body([e | {"loc": ("body", *e["loc"])} for e in error.errors()])
-    raise AssertionError(f"{body} is valid")
-
-
 _PASSED = raised(refuse_passed, samples.TIME_MS - 1, samples.TIME_MS)
+
+_LIMITED = tuple(
+    raised(refuse_order, rules, _PLACED)
+    for rules in (
+        BrokerLimitsSet("b", is_enabled=False),
+        BrokerLimitsSet("b", order_quantity_max=500),
+        BrokerLimitsSet("b", order_notional_max=1_000_000),
+    )
+)
+_ORDER_PROBLEMS = (
+    unauthorized("api key"),
+    refusals.sent_before(samples.ORDER_ID, with_header=False),
+    raised(parse_order, b"price=3150", samples.BROKER.broker_id),
+    *_LIMITED,
+    _placing({"price": 0}),
+    _placing({"symbol": None}),
+    _placing({"prize": 3150}),
+    _placing({"price": None}),
+    _placing({"order_type": "market"}),
+    _placing({"valid_until": None}),
+    _placing({"order_type": "market", "price": None}),
+    _placing({"order_type": "stop_limit"}),
+    _placing({"stop_price": 3000}),
+    _placing({"time_in_force": "fok", "stop_price": 3000, "order_type": "stop_limit"}),
+    _placing({"time_in_force": "ioc", "valid_until": None, "post_only": True}),
+    _placing({"time_in_force": "ioc", "valid_until": None, "display_quantity": 100}),
+    _placing({"display_quantity": 2000}),
+    _PASSED,
+    refusals.sent_before(samples.ORDER_ID, with_header=True),
+    _placing({}, b"another key"),
+    refusals.symbol_not_listed(samples.SYMBOL),
+)
+_IDEMPOTENCY_KEY = header_parameter(
+    "Idempotency-Key",
+    "Another way to send the `client_order_id`, with or without double quotes.",
+    {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
+)
+_WAIT = header_parameter(
+    "Prefer",
+    f"`wait=N` waits up to N seconds, at most {WAIT_SECONDS_MAX}, for the matcher"
+    " (RFC 7240). Other preferences are ignored.",
+    {"type": "string", "examples": ["wait=2"]},
+)
 
 PLACE = Operation(
     operation_id="place_order",
@@ -85,21 +154,14 @@ PLACE = Operation(
     " matched, and shows the order with its trades. With a `client_order_id`, or the header"
     " `Idempotency-Key`, the request can be repeated safely: the same body is answered with the"
     " first order.",
-    parameters=(
-        header_parameter(
-            "Idempotency-Key",
-            "Another way to send the `client_order_id`, with or without double quotes.",
-            {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
-        ),
-        header_parameter(
-            "Prefer",
-            f"`wait=N` waits up to N seconds, at most {WAIT_SECONDS_MAX}, for the matcher"
-            " (RFC 7240). Other preferences are ignored.",
-            {"type": "string", "examples": ["wait=2"]},
-        ),
-    ),
+    parameters=(_IDEMPOTENCY_KEY, _WAIT),
     body=OrderBody,
-    body_examples={"limit order": _LIMIT, "market order": _MARKET},
+    body_examples={
+        "limit order": _LIMIT,
+        "market order": _MARKET,
+        "iceberg order for the day": _ICEBERG,
+        "stop order": _STOP,
+    },
     answers={
         200: Success(
             "The order that was placed before with this client order id.",
@@ -114,26 +176,22 @@ PLACE = Operation(
             ("Location", "Preference-Applied"),
         ),
     },
-    problems=(
-        unauthorized("api key"),
-        refusals.sent_before(samples.ORDER_ID, with_header=False),
-        raised(parse_order, b"price=3150", samples.BROKER.broker_id),
-        _placing({"price": 0}),
-        _placing({"symbol": None}),
-        _placing({"prize": 3150}),
-        _placing({"price": None}),
-        _placing({"order_type": "market"}),
-        _placing({"valid_until": None}),
-        _placing({"order_type": "market", "price": None}),
-        _PASSED,
-        refusals.sent_before(samples.ORDER_ID, with_header=True),
-        _placing({}, b"another key"),
-        refusals.symbol_not_listed(samples.SYMBOL),
-        *_NOT_KEPT,
-    ),
+    problems=(*_ORDER_PROBLEMS, *_NOT_KEPT),
 )
 
+_RETURN = header_parameter(
+    "Prefer",
+    "With `return=representation` the answer shows the order as it ended (RFC 7240), so that you"
+    " see whether it was filled before the cancel. Other preferences are ignored.",
+    {"type": "string", "examples": ["return=representation"]},
+)
 _CANCEL_ANSWERS = {
+    200: Success(
+        "With `Prefer`: the order, which is no longer open.",
+        OrderAnswer,
+        order_answer(samples.CANCELED_ORDER, [samples.FILL]),
+        ("Preference-Applied",),
+    ),
     202: Success(
         "The cancel is in the log and will be carried out; the matcher has not reached it yet.",
         InTheLogAnswer,
@@ -147,6 +205,7 @@ CANCEL = Operation(
     operation_id="cancel_order",
     summary="Cancel an order",
     description="To cancel an order that is closed already is no error.",
+    parameters=(_RETURN,),
     answers=_CANCEL_ANSWERS,
     problems=(unauthorized("api key"), forbidden(), order_not_found(), *_NOT_KEPT),
 )
@@ -155,8 +214,142 @@ CANCEL_BY_CLIENT_ID = Operation(
     operation_id="cancel_order_by_client_id",
     summary="Cancel an order by the broker's own id",
     description="The same as `cancel_order`.",
+    parameters=(_RETURN,),
     answers=_CANCEL_ANSWERS,
     problems=(unauthorized("api key"), client_order_not_found(), *_NOT_KEPT),
+)
+
+VALIDATE = Operation(
+    operation_id="validate_order",
+    summary="Try an order out",
+    description="The checks of `place_order` that are made before an order is taken. Nothing is"
+    " placed. What depends on the market, as the state of the symbol, is not checked.",
+    parameters=(_IDEMPOTENCY_KEY,),
+    body=OrderBody,
+    body_examples={"limit order": _LIMIT},
+    answers={200: Success("The order would be taken now.", ValidatedAnswer, validated(_PLACED))},
+    problems=(*_ORDER_PROBLEMS, unavailable()),
+)
+
+PLACE_BATCH = Operation(
+    operation_id="place_orders",
+    summary="Place many orders",
+    description="Each order is answered as `place_order` would answer it alone, in the order of the"
+    " request; one that is refused harms no other. `Prefer: wait=2` holds for all of them. After"
+    " a 503 of an item the rules of the status 503 hold for this item.",
+    parameters=(_WAIT,),
+    body=BatchBody,
+    body_bytes_max=BATCH_BYTES_MAX,
+    body_examples={"two orders": {"orders": [_LIMIT, _MARKET]}},
+    answers={
+        200: Success(
+            "What became of each order.",
+            BatchAnswer,
+            batch_answer(
+                [
+                    BatchItem(
+                        201,
+                        order=msgspec.Raw(
+                            accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS)
+                        ),
+                    ),
+                    BatchItem(422, problem=item_problem(_placing({"price": 0}), "#/orders/1")),
+                ]
+            ),
+            ("Preference-Applied",),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, msgspec.json.Decoder(RawBatch), b"orders"),
+        raised(decode, msgspec.json.Decoder(RawBatch), b'{"orders":[]}'),
+        raised(decode, msgspec.json.Decoder(RawBatch), b"{}"),
+        raised(decode, msgspec.json.Decoder(RawBatch), b'{"ordens":[]}'),
+        unavailable(),
+    ),
+)
+
+CANCEL_BATCH = Operation(
+    operation_id="cancel_orders",
+    summary="Cancel many orders",
+    description="Each cancel is answered as `cancel_order` would answer it alone.",
+    parameters=(_RETURN,),
+    body=CancelBatchBody,
+    body_examples={"one order": {"order_ids": [samples.ORDER_ID]}},
+    answers={
+        200: Success(
+            "What became of each cancel.",
+            BatchAnswer,
+            batch_answer(
+                [
+                    BatchItem(204),
+                    BatchItem(404, problem=item_problem(order_not_found(), "#/order_ids/1")),
+                ]
+            ),
+            ("Preference-Applied",),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b"order_ids"),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"order_ids":[]}'),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b"{}"),
+        raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"ids":[]}'),
+        unavailable(),
+    ),
+)
+
+_MASS_CANCEL_ID = "5d0c8f5e-6b1f-4c39-9a0e-2f7d3b9e4a61"
+_ALL = msgspec.json.Decoder(CancelAllBody)
+_AFTER = msgspec.json.Decoder(CancelAfterBody)
+
+CANCEL_ALL = Operation(
+    operation_id="cancel_all_orders",
+    summary="Cancel all orders",
+    description="All orders of the broker, or those that have the `symbol`, the `side` and the"
+    " `document_number` that are named. Every order is reached that was acknowledged before this"
+    " request was sent. To name the symbol is cheaper: otherwise the cancel goes to every symbol.",
+    body=CancelAllBody,
+    body_examples={"one side of a symbol": {"symbol": samples.SYMBOL, "side": "bid"}, "all": {}},
+    answers={
+        202: Success(
+            "The cancel is in the log of each symbol, on disk, and will be carried out.",
+            MassCancelAnswer,
+            mass_cancel_answer(_MASS_CANCEL_ID),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, _ALL, b""),
+        raised(decode, _ALL, b'{"side":"buy"}'),
+        raised(decode, _ALL, b'{"symbols":[]}'),
+        *_NOT_KEPT,
+    ),
+)
+
+CANCEL_AFTER = Operation(
+    operation_id="cancel_all_orders_after",
+    summary="Arm the dead-man switch",
+    description="When the switch is not armed again within `timeout_seconds`, all orders of the"
+    " broker are canceled, once, with the reason `cancel_timer`. Each call begins anew; 0 takes the"
+    " switch away. Orders that are placed afterwards are not canceled.",
+    body=CancelAfterBody,
+    body_examples={"arm it": {"timeout_seconds": 60}, "take it away": {"timeout_seconds": 0}},
+    answers={
+        200: Success(
+            "The switch as it is now; it is kept on disk.",
+            CancelAfterAnswer,
+            cancel_after_answer(60, samples.TIME_MS + 60_000, _MASS_CANCEL_ID),
+        )
+    },
+    problems=(
+        unauthorized("api key"),
+        raised(decode, _AFTER, b""),
+        raised(decode, _AFTER, b'{"timeout_seconds":-1}'),
+        raised(decode, _AFTER, b"{}"),
+        raised(decode, _AFTER, b'{"timeout":60}'),
+        unavailable(),
+    ),
 )
 
 AMEND = Operation(
@@ -191,6 +384,7 @@ AMEND = Operation(
         refusals.quantity_below_filled(_FILLED),
         refusals.version_mismatch(samples.ORDER.version),
         _amending(b"price=3155"),
+        *_LIMITED,
         _amending(b'{"price":0}'),
         _amending(b'{"side":"ask"}'),
         _PASSED,
@@ -198,87 +392,4 @@ AMEND = Operation(
         _amending(b'{"price":3155}', b"2"),
         *_NOT_KEPT,
     ),
-)
-
-_ADMIN_PROBLEMS = (
-    unauthorized("admin key"),
-    unavailable(),
-    refusals.registration_unknown(_NO_ANSWER),
-)
-_KEY = "xk_8Jm2nX0b7o1vQy5c3rT9wZ4dK6fH2gL8pS0aE7iU1xM"
-
-REGISTER = Operation(
-    operation_id="register_broker",
-    summary="Register a broker",
-    description="The answer holds the broker's API key and, where a webhook URL was sent, the"
-    " secret that verifies webhooks. Both are shown this once.",
-    key=ADMIN_KEY,
-    body=RegisterBody,
-    body_examples={
-        "with webhooks": {
-            "name": samples.BROKER.name,
-            "webhook_url": "https://broker.example/executions",
-        },
-        "without webhooks": {"name": samples.BROKER.name},
-    },
-    answers={
-        201: Success(
-            "The broker is registered and its key works at once.",
-            RegisteredAnswer,
-            msgspec.json.encode(
-                RegisteredAnswer(
-                    broker_id=samples.BROKER.broker_id,
-                    api_key=_KEY,
-                    webhook_secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # noqa: S106 - a sample.
-                ).model_dump()
-            ),
-        )
-    },
-    problems=(
-        *_ADMIN_PROBLEMS,
-        invalid_body([{"loc": ("body", 0), "type": "json_invalid", "msg": "JSON decode error"}]),
-        _registering(name=""),
-        _registering(),
-        _registering(name=samples.BROKER.name, nome=samples.BROKER.name),
-        raised(check_webhook_url, "/executions", False),
-    ),
-)
-
-ISSUE_KEY = Operation(
-    operation_id="issue_api_key",
-    summary="Give a broker a new key",
-    description="All keys that the broker had are revoked at once.",
-    key=ADMIN_KEY,
-    answers={
-        201: Success(
-            "The new key works at once.",
-            IssuedKeyAnswer,
-            msgspec.json.encode(IssuedKeyAnswer(api_key=_KEY).model_dump()),
-        )
-    },
-    problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found()),
-)
-
-REVOKE_KEYS = Operation(
-    operation_id="revoke_api_keys",
-    summary="Revoke all keys of a broker",
-    description="Its orders stay in the book.",
-    key=ADMIN_KEY,
-    answers={204: Success("No key of the broker works any more.")},
-    problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found()),
-)
-
-RESET = Operation(
-    operation_id="reset_exchange",
-    summary="Forget all orders, trades and balances",
-    description="Brokers, their keys and the instruments stay.",
-    key=ADMIN_KEY,
-    answers={
-        200: Success(
-            "The exchange is empty and has a new history.",
-            ResetAnswer,
-            ResetAnswer(history_id="3f1c9a7e5b2d4c608f7e6d5c4b3a2918").model_dump_json().encode(),
-        )
-    },
-    problems=(unauthorized("admin key"), unavailable()),
 )

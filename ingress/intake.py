@@ -2,12 +2,20 @@
 
 import re
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from protocol.commands import AmendOrder, PlaceOrder
-from protocol.enums import OrderType, Side
+from ingress.bodies import AmendBody, OrderBody, ValidatedAnswer
+from ingress.instructions import order_type_of, refuse_contradictions
+from protocol.commands import (
+    AmendOrder,
+    PlaceOrder,
+    PlaceSpecialOrder,
+    implied_time_in_force,
+    place_order,
+)
+from protocol.enums import OrderType, SelfTradePrevention, TimeInForce
 from protocol.units import (
     CLIENT_ORDER_ID,
     CLIENT_ORDER_ID_LENGTH_MAX,
@@ -15,60 +23,13 @@ from protocol.units import (
     format_time,
     milliseconds,
 )
-from runtime.http.problems import FieldError, Problem
-from runtime.http.schemas import (
-    ClientOrderIdField,
-    DeadlineField,
-    DocumentNumberField,
-    IdField,
-    InTheLogAnswer,
-    PriceField,
-    QuantityField,
-    SymbolField,
-    TimeField,
-)
-
-
-class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A new order. A limit order needs `price` and `valid_until`; a market order has neither.
-    Integers are strict: no `true`, `"5"` or `1.0`."""
-
-    document_number: DocumentNumberField
-    side: Side
-    order_type: OrderType
-    symbol: SymbolField
-    quantity: QuantityField
-    price: PriceField | None = None
-    valid_until: DeadlineField | None = None
-    client_order_id: ClientOrderIdField | None = None
-
-
-class AmendBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to be changed; a field that is absent or null stays as it is."""
-
-    price: PriceField | None = None
-    quantity: QuantityField | None = None
-    valid_until: DeadlineField | None = None
-
-
-class AcceptedAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """A new order, as :func:`accepted` writes it."""
-
-    order_id: IdField
-    client_order_id: ClientOrderIdField
-    symbol: SymbolField
-    side: Side
-    order_type: OrderType
-    price: PriceField | None
-    quantity: QuantityField
-    remaining_quantity: QuantityField
-    status: Literal["open"]
-    state: Literal["pending"]
-    valid_until: TimeField | None
-    created_at: TimeField
-
+from runtime.http.problems import Problem, field_problem
+from runtime.http.schemas import InTheLogAnswer
 
 T = TypeVar("T")
+
+# To look a member of an enumeration up takes time, and these are needed for every order.
+_LIMIT, _NO_PREVENTION = OrderType.LIMIT, SelfTradePrevention.NONE
 
 _order_decoder = msgspec.json.Decoder(OrderBody)
 _amend_decoder = msgspec.json.Decoder(AmendBody)
@@ -83,36 +44,54 @@ def parse_order(
 ) -> tuple[str, PlaceOrder]:
     """The symbol and the command of a body; raises a 422 :class:`Problem`. Whether its time has
     passed is for :func:`refuse_passed` to say."""
-    order = _decode(_order_decoder, body)
-    valid_until_ms = None
-    if order.order_type is OrderType.LIMIT:
-        if order.price is None:
-            raise _field(
-                "price", "price_required", "send the worst price that you accept, in cents"
-            )
-        if order.valid_until is None:
-            raise _field(
-                "valid_until",
-                "valid_until_required",
-                "send the time at which the order expires, with an offset",
-            )
-        valid_until_ms = _valid_until(order.valid_until)
-    elif order.price is not None:
-        raise _field("price", "price_not_allowed", "leave price out, or send a limit order")
-    elif order.valid_until is not None:
-        raise _field("valid_until", "valid_until_not_allowed", "a market order never rests")
+    order = decode(_order_decoder, body)
     client_order_id = order.client_order_id or ""
     if idempotency_key is not None:
         client_order_id = _client_order_id(client_order_id, idempotency_key)
-    return order.symbol, PlaceOrder(
-        broker_id=broker_id,
-        document_number=order.document_number,
-        side=order.side,
-        order_type=order.order_type,
-        price=order.price,
-        quantity=order.quantity,
-        valid_until_ms=valid_until_ms,
-        client_order_id=client_order_id,
+    deadline = order.valid_until
+    if deadline is not None and _is_plain(order):
+        return order.symbol, PlaceOrder(
+            broker_id,
+            order.document_number,
+            order.side,
+            _LIMIT,
+            order.price,
+            order.quantity,
+            _valid_until(deadline),
+            client_order_id,
+        )
+    order_type = order_type_of(order)
+    refuse_contradictions(order, order_type)
+    return order.symbol, place_order(
+        broker_id,
+        order.document_number,
+        order.side,
+        order_type,
+        order.price,
+        order.quantity,
+        None if deadline is None else _valid_until(deadline),
+        client_order_id,
+        time_in_force=order.time_in_force,
+        post_only=order.post_only,
+        self_trade_prevention=order.self_trade_prevention,
+        memo=order.memo or "",
+        stop_price=order.stop_price,
+        display_quantity=order.display_quantity or 0,
+    )
+
+
+def _is_plain(order: OrderBody) -> bool:
+    """Whether this is a limit order without instructions, as nearly all are: nothing in it can
+    contradict."""
+    return (
+        order.price is not None
+        and (order.order_type is _LIMIT or order.order_type is None)
+        and order.time_in_force is None
+        and order.stop_price is None
+        and order.display_quantity is None
+        and order.memo is None
+        and order.self_trade_prevention is _NO_PREVENTION
+        and not order.post_only
     )
 
 
@@ -131,14 +110,16 @@ def _client_order_id(in_body: str, idempotency_key: bytes) -> str:
 def refuse_passed(valid_until_ms: int | None, now_ms: int) -> None:
     """Raise a 422 :class:`Problem` when ``valid_until`` is not in the future."""
     if valid_until_ms is not None and valid_until_ms <= now_ms:
-        raise _field("valid_until", "valid_until_passed", f"it must be after {format_time(now_ms)}")
+        raise field_problem(
+            "valid_until", "valid_until_passed", f"it must be after {format_time(now_ms)}"
+        )
 
 
 def parse_amendment(
     body: bytes, order_sequence: int, if_match: bytes | None, now_ms: int
 ) -> AmendOrder:
     """The command of a ``PATCH``; raises a 422 :class:`Problem`."""
-    amendment = _decode(_amend_decoder, body)
+    amendment = decode(_amend_decoder, body)
     if amendment == AmendBody():
         raise Problem("nothing_to_amend", "send price, quantity or valid_until")
     valid_until_ms = None
@@ -161,7 +142,7 @@ def _version(if_match: bytes) -> int:
     return int(match[1])
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -173,12 +154,10 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 def _valid_until(moment: datetime) -> int:
     time_ms = milliseconds(moment)
     if time_ms > TIME_MS_MAX:
-        raise _field("valid_until", "invalid_field", f"it is at most {format_time(TIME_MS_MAX)}")
+        raise field_problem(
+            "valid_until", "invalid_field", f"it is at most {format_time(TIME_MS_MAX)}"
+        )
     return time_ms
-
-
-def _field(name: str, code: str, detail: str) -> Problem:
-    return Problem(code, f"{name}: {detail}", (FieldError(f"#/{name}", code, detail),))
 
 
 def _invalid(message: str) -> Problem:
@@ -186,7 +165,7 @@ def _invalid(message: str) -> Problem:
     field = _FIELD.search(message)
     if field is not None:
         missing = field["kind"] == "missing required"
-        return _field(
+        return field_problem(
             field["name"],
             "missing_field" if missing else "unknown_field",
             "it is required" if missing else "leave it out; /docs lists the known ones",
@@ -195,12 +174,13 @@ def _invalid(message: str) -> Problem:
     assert parts is not None, "the pattern matches any text"
     if not parts["path"]:
         return Problem("malformed_json", f"the body must be one JSON object: {parts['what']}")
-    return _field(parts["path"].replace(".", "/"), "invalid_field", parts["what"])
+    path = parts["path"].replace(".", "/").replace("[", "/").replace("]", "")
+    return field_problem(path, "invalid_field", parts["what"])
 
 
 def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> bytes:
     """The body of 201. Spelled by hand, because it is written thousands of times a second; every
-    text in it was checked against a pattern without quotes."""
+    text in it but the memo was checked against a pattern without quotes."""
     price = "null" if order.price is None else order.price
     valid_until = (
         "null" if order.valid_until_ms is None else f'"{format_time(order.valid_until_ms)}"'
@@ -210,8 +190,42 @@ def accepted(symbol: str, order: PlaceOrder, order_id: str, time_ms: int) -> byt
         f'"symbol":"{symbol}","side":"{order.side.value}",'
         f'"order_type":"{order.order_type.value}","price":{price},"quantity":{order.quantity},'
         f'"remaining_quantity":{order.quantity},"status":"open","state":"pending",'
-        f'"valid_until":{valid_until},"created_at":"{format_time(time_ms)}"}}'
+        f'"valid_until":{valid_until},"created_at":"{format_time(time_ms)}",{_special(order)}}}'
     ).encode()
+
+
+def _special(order: PlaceOrder) -> str:
+    """The members of an answer that say what is special about the order."""
+    if not isinstance(order, PlaceSpecialOrder):
+        if order.valid_until_ms is not None:
+            return _PLAIN_GTD
+        return _PLAIN_IOC if order.order_type is OrderType.MARKET else _PLAIN_GTC
+    memo = msgspec.json.encode(order.memo or None).decode()
+    return (
+        f'"time_in_force":"{time_in_force_of(order).value}",'
+        f'"post_only":{"true" if order.post_only else "false"},'
+        f'"self_trade_prevention":"{order.self_trade_prevention.value}","memo":{memo},'
+        f'"stop_price":{order.stop_price or "null"},'
+        f'"display_quantity":{order.display_quantity or "null"}'
+    )
+
+
+def time_in_force_of(order: PlaceOrder) -> TimeInForce:
+    """What the order says of its life, or what is implied."""
+    stated = order.time_in_force if isinstance(order, PlaceSpecialOrder) else None
+    return stated or implied_time_in_force(order.order_type, order.valid_until_ms)
+
+
+_PLAIN_GTD, _PLAIN_GTC, _PLAIN_IOC = (
+    f'"time_in_force":"{life.value}","post_only":false,"self_trade_prevention":"none",'
+    '"memo":null,"stop_price":null,"display_quantity":null'
+    for life in (TimeInForce.GTD, TimeInForce.GTC, TimeInForce.IOC)
+)
+
+
+def validated(order: PlaceOrder) -> bytes:
+    """The body of an order that would be taken."""
+    return msgspec.json.encode(ValidatedAnswer(order.order_type, time_in_force_of(order)))
 
 
 def in_the_log(what: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What the headers of ``POST /orders`` ask for. Pure."""
+"""What the headers of the calls of orders ask for. Pure."""
 
 from typing import NamedTuple
 
@@ -42,3 +42,15 @@ def wait_seconds(prefer: bytes) -> int:
                 min(int(number), WAIT_SECONDS_MAX) if number.isdigit() and len(number) < 10 else 0
             )
     return 0
+
+
+def wants_order(headers: Headers) -> bool:
+    """Whether a request has the preference ``return=representation``. Of several ``return`` the
+    first one counts."""
+    for header, value in headers:
+        if header == b"prefer":
+            for preference in value.split(b","):
+                name, _, wanted = preference.split(b";")[0].partition(b"=")
+                if name.strip().lower() == b"return":
+                    return wanted.strip().strip(b'"').lower() == b"representation"
+    return False

@@ -32,6 +32,14 @@ def outcome_unknown(error: Exception) -> Problem:
     )
 
 
+def taken_in_part(error: Exception) -> Problem:
+    return Problem(
+        "outcome_unknown",
+        "some of the symbols have taken the request and others not; send it again, which is"
+        f" harmless ({error})",
+    )
+
+
 def registration_unknown(error: Exception) -> Problem:
     return Problem(
         "outcome_unknown",

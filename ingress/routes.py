@@ -4,20 +4,30 @@ import time
 
 from ingress import refusals
 from ingress.appender import Appender
-from ingress.intake import accepted, in_the_log, parse_amendment, parse_order, refuse_passed
-from ingress.listing import list_symbol
-from ingress.preferences import order_headers
+from ingress.controls import BrokerControls
+from ingress.intake import (
+    accepted,
+    in_the_log,
+    parse_amendment,
+    parse_order,
+    refuse_passed,
+    validated,
+)
+from ingress.limits import refuse_amendment, refuse_order
+from ingress.listing import known_symbol, list_symbol
+from ingress.preferences import OrderHeaders, order_headers, wants_order
 from ingress.pressure import Pressure
 from protocol import codec, ids, keys
 from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
-from protocol.registry import Instrument
+from protocol.registry import Broker, BrokerLimits, Instrument
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
 from runtime.http.decisions import Verdict
 from runtime.http.endpoints import Answer, Call
 from runtime.http.orders import (
+    FoundOrder,
     client_record,
     find_order,
     forbidden,
@@ -41,12 +51,14 @@ class OrderRoutes:
         appender: Appender,
         channel: AsyncChannel,
         pressure: Pressure,
+        controls: BrokerControls,
         decision_wait_seconds: float,
     ) -> None:
         self._context = context
         self._appender = appender
         self._channel = channel
         self._pressure = pressure
+        self._controls = controls
         self._decision_wait_seconds = decision_wait_seconds
 
     async def place(self, call: Call) -> Answer:
@@ -56,18 +68,26 @@ class OrderRoutes:
         broker = context.keyring.broker(call.authorization)
         if broker is None:
             broker = await context.authenticate(call.authorization)
-        headers = order_headers(call.headers)
-        symbol, order = parse_order(call.body, broker.broker_id, headers.idempotency_key)
-        instrument = context.directory.instruments.get(symbol)
+        return await self.place_order(broker, call.body, order_headers(call.headers))
+
+    async def place_order(self, broker: Broker, body: bytes, headers: OrderHeaders) -> Answer:
+        """:meth:`place` for a broker that is known; ``body`` is the JSON of one order."""
+        symbol, order = parse_order(body, broker.broker_id, headers.idempotency_key)
+        instrument = self._context.directory.instruments.get(symbol)
+        limits = self._limits_of(broker.broker_id)
         try:
+            if limits is not None:
+                refuse_order(limits.rules, order)
             refuse_passed(order.valid_until_ms, time.time_ns() // 1_000_000)
         except Problem:
-            # A repeat is answered as the first sending was, also when its time has passed.
-            if instrument is None or not await self._is_repeat(instrument, order):
+            # A repeat is answered as the first sending was, whatever has changed since.
+            if instrument is None or await self._first_sending(instrument, order) is None:
                 raise
         self._pressure.admit_order()
         if instrument is None:
-            instrument = await in_task(list_symbol(context, self._channel, symbol))
+            instrument = await in_task(list_symbol(self._context, self._channel, symbol))
+        if limits is not None:
+            await self._controls.ensure(instrument, limits)
         request = _append_request(instrument, order)
         place = await self._appender.append(instrument, request)
         order_id = ids.encode(place.time_ms, instrument.number, place.sequence)
@@ -84,6 +104,27 @@ class OrderRoutes:
                 return Answer(201, decided, (location, applied))
         return Answer(201, accepted(symbol, order, order_id, place.time_ms), (location,))
 
+    async def validate(self, call: Call) -> Answer:
+        """200 when :meth:`place` would take the order now. Nothing is appended or listed."""
+        broker = await self._context.authenticate(call.authorization)
+        headers = order_headers(call.headers)
+        symbol, order = parse_order(call.body, broker.broker_id, headers.idempotency_key)
+        instrument = await in_task(known_symbol(self._context, symbol))
+        first = None if instrument is None else await self._first_sending(instrument, order)
+        if first is None:
+            if (limits := self._limits_of(broker.broker_id)) is not None:
+                refuse_order(limits.rules, order)
+            refuse_passed(order.valid_until_ms, time.time_ns() // 1_000_000)
+        elif first.digest != digest(symbol, codec.encode(order)):
+            assert instrument is not None, "it was sent before"
+            order_id = ids.encode(first.time_ms, instrument.number, first.sequence)
+            raise refusals.sent_before(order_id, headers.idempotency_key is not None)
+        return Answer(200, validated(order))
+
+    def _limits_of(self, broker_id: str) -> BrokerLimits | None:
+        limits = self._context.directory.limits
+        return limits.get(broker_id) if limits else None  # Hardly any exchange has some.
+
     async def _order_when_decided(
         self, instrument: Instrument, place: LogPlace, order_id: str, seconds: int
     ) -> bytes | None:
@@ -97,13 +138,13 @@ class OrderRoutes:
             return None  # The order was taken, so it is answered as one that was not waited for.
         return None if found is None else order_answer(*found)
 
-    async def _is_repeat(self, instrument: Instrument, order: PlaceOrder) -> bool:
+    async def _first_sending(self, instrument: Instrument, order: PlaceOrder) -> LogPlace | None:
+        """Where the log has an order with the client order id of this one."""
         if not order.client_order_id:
-            return False
-        known = await client_record(
+            return None
+        return await client_record(
             self._context, instrument, order.broker_id, order.client_order_id
         )
-        return known is not None
 
     async def _repeat(self, order_id: str, is_same: bool, with_header: bool) -> Answer:
         """200 with the order of the first sending, or a problem when that was another order."""
@@ -115,51 +156,64 @@ class OrderRoutes:
         return Answer(200, order_answer(*found), (location, (b"idempotent-replayed", b"true")))
 
     async def cancel(self, call: Call) -> Answer:
-        """204 when the order is no longer open, 202 when the matcher takes its time.
+        """204 when the order is no longer open, or 200 with the order if the caller prefers that;
+        202 when the matcher takes its time."""
+        broker = await self._context.authenticate(call.authorization)
+        return await self.cancel_order(broker, call.parameters[0], wants_order(call.headers))
+
+    async def cancel_order(self, broker: Broker, order_id: str, with_order: bool) -> Answer:
+        """:meth:`cancel` for a broker that is known.
 
         Nothing is read before. The engine decides whether the order is open and the caller's; only
         when it has refused, the order is looked at, to say why."""
-        broker = await self._context.authenticate(call.authorization)
-        order_id = call.parameters[0]
         place = ids.decode(order_id)
         if place is None:
             raise order_not_found()
         instrument = await self._context.instrument(place.instrument_number)
         if instrument is None:
             raise order_not_found()
-        return await self._cancel(instrument, place, order_id, broker.broker_id)
+        return await self._cancel(instrument, place, order_id, broker.broker_id, with_order)
 
     async def cancel_by_client_id(self, call: Call) -> Answer:
         """The same, by the broker's own id of the order."""
-        order = (await own_client_order(self._context, call)).order
+        found = await own_client_order(self._context, call)
+        order, with_order = found.order, wants_order(call.headers)
         if not order.state.is_open:
-            return Answer(204)
+            return _no_longer_open(found if with_order else None)
         instrument = self._context.directory.instruments[order.symbol]
         place = ids.DecodedId(order.created_ms, order.instrument_number, order.sequence)
-        return await self._cancel(instrument, place, order.order_id, order.broker_id)
+        return await self._cancel(instrument, place, order.order_id, order.broker_id, with_order)
 
     async def _cancel(
-        self, instrument: Instrument, place: ids.DecodedId, order_id: str, broker_id: str
+        self,
+        instrument: Instrument,
+        place: ids.DecodedId,
+        order_id: str,
+        broker_id: str,
+        with_order: bool,
     ) -> Answer:
         self._pressure.admit_cancel()
         command = codec.encode(CancelOrder(place.sequence, broker_id, place.time_ms))
         request = AppendRequest(instrument.symbol, command, Urgency.CANCEL, broker=broker_id)
         taken = await self._appender.append(instrument, request)
         verdict = await self._decision(instrument, taken)
-        if verdict.is_decided and verdict.reason == "":
-            return Answer(204)
         if not verdict.is_decided:
             return _in_the_log(order_id, "cancel")
+        is_done = verdict.reason == ""
+        if is_done and not with_order:
+            return Answer(204)
         try:
             found = await find_order(self._context, order_id)
         except (RedisError, Overloaded) as error:
+            if is_done:
+                return Answer(204)  # It was canceled, and only its picture is missing.
             raise refusals.outcome_unknown(error) from error
         if found is None:
             raise order_not_found()
         if found.order.broker_id != broker_id:
             raise forbidden()
         assert not found.order.state.is_open, "a cancel of an open order is never refused"
-        return Answer(204)
+        return _no_longer_open(found if with_order else None)
 
     async def amend(self, call: Call) -> Answer:
         """200 with the changed order, 409 or 412 when it stays untouched, 202 when the matcher
@@ -167,6 +221,8 @@ class OrderRoutes:
         order = (await own_order(self._context, call)).order
         now_ms = time.time_ns() // 1_000_000
         command = parse_amendment(call.body, order.sequence, call.header(b"if-match"), now_ms)
+        if (limits := self._limits_of(order.broker_id)) is not None:
+            refuse_amendment(limits.rules, order, command)
         _refuse_in_vain(order, command)
         instrument = self._context.directory.instruments[order.symbol]
         self._pressure.admit_order()
@@ -201,6 +257,14 @@ def _append_request(instrument: Instrument, order: PlaceOrder) -> AppendRequest:
         digest=digest(symbol, command),
         broker=order.broker_id,
     )
+
+
+def _no_longer_open(found: FoundOrder | None) -> Answer:
+    """The answer to a cancel, with the order where it is to be shown."""
+    if found is None:
+        return Answer(204)
+    applied = (b"preference-applied", b"return=representation")
+    return Answer(200, order_answer(found.order, found.fills), (applied,))
 
 
 def _in_the_log(order_id: str, what: str) -> Answer:

@@ -1,28 +1,45 @@
 """Ingress as a service: what it offers and how it is put together."""
 
 import asyncio
-import contextlib
 
 from fastapi import APIRouter
 
+from ingress.admin_documentation import (
+    CANCEL_ALL_OF_BROKER,
+    GET_LIMITS,
+    ISSUE_KEY,
+    REGISTER,
+    RESET,
+    REVOKE_KEYS,
+    SET_LIMITS,
+)
 from ingress.appender import Appender
+from ingress.batches import BatchRoutes
+from ingress.bodies import BATCH_BYTES_MAX
+from ingress.broadcast import Broadcast
 from ingress.brokers import brokers_router
+from ingress.controls import BrokerControls
 from ingress.debug import debug_router
 from ingress.documentation import (
     AMEND,
     CANCEL,
+    CANCEL_AFTER,
+    CANCEL_ALL,
+    CANCEL_BATCH,
     CANCEL_BY_CLIENT_ID,
-    ISSUE_KEY,
     PLACE,
-    REGISTER,
-    RESET,
-    REVOKE_KEYS,
+    PLACE_BATCH,
+    VALIDATE,
 )
 from ingress.instrument_documentation import BUST_TRADE, SET_STATUS, SET_STOCK
 from ingress.instruments import instruments_router
+from ingress.mass_cancels import MassCancels
+from ingress.mass_routes import MassRoutes
+from ingress.operator import operator_router
 from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
+from ingress.timers import CancelTimers
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
@@ -52,40 +69,62 @@ def create(context: Context) -> Service:
     )
     gauge = AsyncChannel(settings.redis_url, f"pressure-{settings.instance}")
     pressure = Pressure(gauge)
-    routes = OrderRoutes(context, appender, channel, pressure, settings.decision_wait_ms / 1000)
+    broadcast = Broadcast(context, appender)
+    controls = BrokerControls(context, broadcast)
+    wait_seconds = settings.decision_wait_ms / 1000
+    routes = OrderRoutes(context, appender, channel, pressure, controls, wait_seconds)
+    batches = BatchRoutes(context, routes)
+    mass_cancels = MassCancels(broadcast)
+    switches = AsyncChannel(
+        settings.redis_url, f"timers-{settings.instance}", on_connect=context.follow_history
+    )
+    timers = CancelTimers(context, switches, mass_cancels)
+    mass = MassRoutes(context, mass_cancels, timers, pressure)
     watching: set[asyncio.Task[None]] = set()
 
     async def start() -> None:
-        watching.add(asyncio.create_task(pressure.watch()))
+        for work in (pressure.watch(), timers.watch()):
+            task = asyncio.create_task(work)
+            context.depends_on(task)
+            watching.add(task)
 
     async def stop() -> None:
         for task in watching:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.wait(watching)  # However they ended.
         await gauge.close()
+        await switches.close()
         await appender.close()
         await channel.close()
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
+    router.include_router(operator_router(context, channel, controls, mass_cancels))
     decision_seconds = settings.decision_wait_ms / 1000
     router.include_router(instruments_router(context, channel, appender, decision_seconds))
     operations = {
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
         ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+        ("PUT", "/admin/brokers/{broker_id}/limits"): SET_LIMITS,
+        ("GET", "/admin/brokers/{broker_id}/limits"): GET_LIMITS,
+        ("POST", "/admin/brokers/{broker_id}/cancel-all"): CANCEL_ALL_OF_BROKER,
         ("PUT", "/admin/stocks/{symbol}"): SET_STOCK,
         ("PUT", "/admin/stocks/{symbol}/status"): SET_STATUS,
         ("POST", "/admin/trades/{trade_id}/bust"): BUST_TRADE,
     }
     if context.settings.is_development:
-        router.include_router(debug_router(context))
+        router.include_router(debug_router(context, controls))
         operations["POST", "/debug/reset"] = RESET
     return Service(
         name="ingress",
         endpoints=[
             Endpoint("POST", "/orders", routes.place, PLACE),
+            Endpoint("POST", "/orders/validate", routes.validate, VALIDATE),
+            Endpoint("POST", "/orders/batch", batches.place, PLACE_BATCH, BATCH_BYTES_MAX),
+            Endpoint("DELETE", "/orders", batches.cancel, CANCEL_BATCH),
+            Endpoint("POST", "/orders/cancel-all", mass.cancel_all, CANCEL_ALL),
+            Endpoint("POST", "/orders/cancel-all-after", mass.cancel_after, CANCEL_AFTER),
             Endpoint("PATCH", "/orders/{order_id}", routes.amend, AMEND),
             Endpoint("POST", "/orders/{order_id}/cancel", routes.cancel, CANCEL),
             Endpoint(

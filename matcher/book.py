@@ -1,4 +1,4 @@
-"""The order book of one symbol. It knows price-time priority and nothing else.
+"""The order book of one symbol. It knows price-time priority, and which stop orders wait.
 
 Each side keeps its levels in a sorted dictionary, best first. Finding a level is O(log n), and the
 best level is always known. The orders of a level form a linked list, so an order can leave from
@@ -7,12 +7,14 @@ holes at its front. The module is pure: it uses no clock and no I/O. Quantities 
 integers (``protocol.units``).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
 from sortedcontainers import SortedDict
 
-from matcher.order import Order
+from matcher.order import Order, SpecialOrder
+from matcher.stops import Stops
 from protocol import books
 from protocol.enums import Side
 
@@ -83,10 +85,11 @@ class BookSide:
         key = order.price * self.sign
         level = self._levels.get(key)
         if level is None:
-            level = self._levels[key] = Level(order.price, key)
+            level = self._levels[key] = Level(key if self.sign > 0 else order.price, key)
             best = self.best
             if best is None or key < best.key:
                 self.best = level
+        order.price = level.price  # One number object per level instead of one per order.
         level.append(order)
         self.changed.add(key)
 
@@ -129,6 +132,10 @@ class BookSide:
         best = self.best
         return best is not None and (limit is None or best.key <= limit * self.sign)
 
+    def reaches(self, level: Level, limit: int | None) -> bool:
+        """Whether an order of the other side with this limit can trade with the level."""
+        return limit is None or level.key <= limit * self.sign
+
     def levels(self) -> Iterator[Level]:
         return iter(self._levels.values())
 
@@ -148,10 +155,9 @@ class BookSide:
         level = self._levels.get(key)
         if level is None:
             return books.level(key * self.sign, 0, 0)
-        if not level.text:
-            level.text = books.level(level.price, level.quantity, level.count)
-        text: str = level.text
-        return text
+        # Not kept: only the best levels become part of a snapshot, and the text of all would cost
+        # more memory than the levels.
+        return books.level(level.price, level.quantity, level.count)
 
     def key_at(self, depth: int) -> int | None:
         """The key of level number ``depth``; ``None`` when there are fewer levels."""
@@ -163,32 +169,80 @@ class BookSide:
 
 
 class Book:
-    """Both sides of one symbol."""
+    """Both sides of one symbol, and the stop orders that wait. ``orders`` has all of them, by their
+    sequence. ``counts`` says how many each broker has, where someone wants to know it
+    (:meth:`count`); then ``match`` must not be used, which does not keep it."""
 
-    __slots__ = ("asks", "bids", "orders")
+    __slots__ = ("asks", "bids", "counts", "orders", "stops")
 
     def __init__(self) -> None:
         self.bids = BookSide(Side.BID)
         self.asks = BookSide(Side.ASK)
+        self.stops = Stops()
         self.orders: dict[int, Order] = {}
+        self.counts: Counter[str] | None = None
+
+    def count(self, is_wanted: bool) -> None:
+        """Begin or cease to count the orders of each broker."""
+        if is_wanted and self.counts is None:
+            self.counts = Counter(order.broker_id for order in self.orders.values())
+        elif not is_wanted:
+            self.counts = None
 
     def add(self, order: Order) -> None:
         """Let an order rest. The caller adds orders in the sequence of their priority."""
         self.orders[order.sequence] = order
+        if self.counts is not None:
+            self.counts[order.broker_id] += 1
         (self.bids if order.side is Side.BID else self.asks).add(order)
+
+    def wait(self, order: SpecialOrder) -> None:
+        """Let a stop order wait."""
+        self.orders[order.sequence] = order
+        if self.counts is not None:
+            self.counts[order.broker_id] += 1
+        self.stops.add(order)
 
     def resize(self, order: Order, change: int) -> None:
         (self.bids if order.side is Side.BID else self.asks).resize(order, change)
 
     def remove(self, order: Order) -> None:
+        """Take out an order that rests or waits. Nothing of it is hidden afterwards."""
         del self.orders[order.sequence]
+        if self.counts is not None:
+            self.counts[order.broker_id] -= 1
+        if type(order) is SpecialOrder:
+            if order.special.is_waiting:
+                self.stops.remove(order)
+                return
+            (self.bids if order.side is Side.BID else self.asks).remove(order)
+            order.gather()
+            return
         (self.bids if order.side is Side.BID else self.asks).remove(order)
+
+    def forget(self, order: Order) -> None:
+        """Take an order out of ``orders`` alone, because it has left its queue."""
+        del self.orders[order.sequence]
+        if self.counts is not None:
+            self.counts[order.broker_id] -= 1
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid and the best ask could trade."""
+        return self.bids.best is not None and self.asks.crosses(self.bids.best.price)
+
+    def fill(self, order: Order, quantity: int) -> None:
+        """Take ``quantity`` out of a resting order. An order that is filled leaves the book."""
+        (self.bids if order.side is Side.BID else self.asks).fill(order, quantity)
+        if not order.open_quantity:
+            self.forget(order)
 
     def match(self, taker: Order) -> Iterator[tuple[Order, int]]:
         """Fill ``taker`` against the other side, best price first, then first come.
 
         Yields each maker and the quantity that was taken from it. The open quantities of both are
-        reduced before the yield. The loop is the same for bids and asks.
+        reduced before the yield. The loop is the same for bids and asks. A maker that is filled has
+        left the book; the next slice of an iceberg order must be added before the next match.
         """
         makers = self.asks if taker.side is Side.BID else self.bids
         while taker.open_quantity and makers.crosses(taker.price):
@@ -204,12 +258,15 @@ class Book:
                 del self.orders[maker.sequence]
             yield maker, quantity
 
-    def check_invariants(self) -> None:
-        """Assert that sums are right, levels are sorted and nothing crosses.
+    def check_invariants(self, may_cross: bool = False) -> None:
+        """Assert that sums are right, levels are sorted and nothing crosses, unless it may.
 
         For tests and recovery.
         """
-        seen = 0
+        waiting = self.stops.orders()
+        assert all(o.special is not None and o.special.is_waiting for o in waiting), "it rests"
+        assert all(self.orders[o.sequence] is o for o in waiting), "an unknown order waits"
+        seen = len(waiting)
         for side in (self.bids, self.asks):
             keys = [level.price * side.sign for level in side.levels()]
             assert keys == sorted(set(keys)), "levels out of order"
@@ -221,9 +278,11 @@ class Book:
                 assert level.quantity == sum(o.open_quantity for o in orders), "wrong quantity"
                 assert all(o.open_quantity > 0 for o in orders), "a filled order rests"
                 assert all(self.orders[o.sequence] is o for o in orders), "an unknown order rests"
-                turns = [o.priority for o in orders]
+                turns = [o.turn for o in orders]
                 assert turns == sorted(turns), "time priority lost"
                 seen += len(orders)
         assert seen == len(self.orders), "an order is known but does not rest"
-        if self.bids.best is not None and self.asks.best is not None:
-            assert self.bids.best.price < self.asks.best.price, "the book is crossed"
+        if self.counts is not None:
+            counted = Counter(order.broker_id for order in self.orders.values())
+            assert +self.counts == counted, "wrong count of a broker's orders"
+        assert may_cross or not self.is_crossed, "the book is crossed"

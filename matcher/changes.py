@@ -2,12 +2,17 @@
 
 from matcher.engine import Engine
 from matcher.market import Market
+from matcher.sessions import take_instrument
 from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry, chain_hash
 from protocol.commits import Commit, DeadLetter
 from protocol.decisions import Decided
+from protocol.enums import OrderState
 from protocol.events import CommandRefused, Trade
 from protocol.records import FillRecord
+
+# A set of states would be asked for the hash of each, which Enum computes in Python.
+_NEW, _PARTIALLY_FILLED = OrderState.NEW, OrderState.PARTIALLY_FILLED
 
 
 class Changes:
@@ -74,31 +79,56 @@ class Changes:
             dead_letters=self._dead,
         )
         records: list[bytes] = []
-        firsts = {entry.symbol: entry.sequence for entry in reversed(self._entries)}
-        applied: dict[str, tuple[int, int]] = {}
         for symbol, market in self._markets.items():
             sequence = market.sequence
-            applied[symbol] = (firsts[symbol], sequence)
             commit.positions[symbol] = f"{sequence}:{market.trade_number}"
             _take_orders(commit, market, records)
+            take_market(commit, market)
             book = market.view.take(sequence)
             if book is not None:
                 (commit.snapshots if book.is_snapshot else commit.book_changes)[symbol] = book.text
-        batch = Batch(commit.number, self._partition, self._entries, records, commit.balances)
+        batch = Batch(
+            commit.number,
+            self._partition,
+            self._entries,
+            records,
+            commit.balances,
+            commit.holdings,
+            commit.instruments,
+        )
         commit.payload = codec.encode(batch)
         commit.hash = chain_hash(last_hash, commit.payload)
-        commit.decided = codec.encode(Decided(bell, applied, self._refused))
+        commit.decided = codec.encode(Decided(bell, self._applied(), self._refused))
         return commit
+
+    def _applied(self) -> dict[str, tuple[int, int]]:
+        firsts = {entry.symbol: entry.sequence for entry in reversed(self._entries)}
+        return {
+            symbol: (firsts[symbol], market.sequence) for symbol, market in self._markets.items()
+        }
 
 
 def _take_orders(commit: Commit, market: Market, records: list[bytes]) -> None:
     """The records of the orders of a market that have changed."""
     symbol, number = market.symbol, market.instrument_number
     for order in market.take_changed():
-        record = codec.encode(order.record(symbol, number))
+        record = order.encoded(symbol, number)
         records.append(record)
-        orders = commit.open_orders if order.is_open else commit.closed_orders
+        is_open = order.state is _NEW or order.state is _PARTIALLY_FILLED
+        orders = commit.open_orders if is_open else commit.closed_orders
         orders[keys.order_field(number, order.sequence)] = record
+
+
+def take_market(commit: Commit, market: Market) -> None:
+    """The holdings of a market and its rules, where they have changed."""
+    if market.holdings_changed:
+        number = market.instrument_number
+        for broker_id, shares in market.take_holdings().items():
+            commit.holdings[keys.holding_field(number, broker_id)] = shares
+    if market.instrument is not None:
+        instrument = take_instrument(market)
+        if instrument is not None:
+            commit.instruments[market.symbol] = codec.encode(instrument)
 
 
 def told(partition: int, number: int, bell: int) -> Commit:

@@ -10,10 +10,17 @@ from typing import Any
 from matcher.partition import Partition
 from matcher.recovery import catch_up_with_heads
 from protocol import keys
-from runtime.redis.channel import Channel, RedisCommand
+from runtime.redis.channel import (
+    Channel,
+    PackedCommand,
+    RedisCommand,
+    packed,
+    packed_command,
+)
 from runtime.redis.order_log import RawEntry
 
 BELLS_MAX = 1000
+_QUESTION = packed("XREAD", "COUNT", BELLS_MAX)
 
 Logs = list[tuple[str, list[RawEntry]]]
 """New entries of the logs of one partition, by symbol."""
@@ -25,20 +32,30 @@ class Inbox:
     def __init__(self, channel: Channel, partitions: Iterable[Partition]) -> None:
         self._channel = channel
         self._partitions = list(partitions)
-        self._bells = [keys.bell(partition.number) for partition in self._partitions]
-        self._places = {name.encode(): place for place, name in enumerate(self._bells)}
-        self._heard = [f"{partition.bell}-0" for partition in self._partitions]
-        self._with_news = [partition for partition in self._partitions if partition.news]
+        bells = [keys.bell(partition.number) for partition in self._partitions]
+        self._places = {name.encode(): place for place, name in enumerate(bells)}
+        # The question is put together anew in every step, so its parts are kept as they are sent.
+        self._streams = packed("STREAMS", *bells)
+        self._heard = [packed(f"{partition.bell}-0") for partition in self._partitions]
+        self._with_news = [p for p in self._partitions if p.news]
+        self._waits = 0
 
-    def ask(self, block_ms: int, before: list[RedisCommand]) -> None:
-        """Send the commands ``before`` and then ask for bells. Without news that is left over, the
-        answer comes with the next bell or after ``block_ms``, which must not be 0."""
-        block = () if self._with_news else ("BLOCK", block_ms)
-        ask = ("XREAD", "COUNT", BELLS_MAX, *block, "STREAMS", *self._bells, *self._heard)
-        self._channel.send([*before, ask])
+    def ask(self, block_ms: int, ringing: list[RedisCommand]) -> None:
+        """Wait for a bell up to ``block_ms``, which must not be 0, unless there is news left over;
+        then send the commands that ring bells themselves, and ask for all bells."""
+        streams, heard = self._streams, b"".join(self._heard)
+        count = 4 + 2 * len(self._heard)
+        commands: list[RedisCommand | PackedCommand] = []
+        if not self._with_news:
+            # It wakes up at the first of several appends that come together. So it only waits, and
+            # the question after it is answered when all of them are done.
+            wait = packed("XREAD", "COUNT", 1, "BLOCK", block_ms)
+            commands.append(packed_command(count + 2, wait, streams, heard))
+        self._waits = len(commands)
+        self._channel.send([*commands, *ringing, packed_command(count, _QUESTION, streams, heard)])
 
     def hear(self) -> list[Any]:
-        """Note which logs have news. Returns the answers to what was sent ``before`` the question.
+        """Note which logs have news. Returns the answers to the commands that rang bells.
 
         When a bell was trimmed before it was heard, the heads tell what it told.
         """
@@ -55,8 +72,8 @@ class Inbox:
                     break
                 partition.bell = number
                 partition.news.update(fields[1].decode().split(" "))
-            self._heard[place] = f"{partition.bell}-0"
-        return answers
+            self._heard[place] = packed(f"{partition.bell}-0")
+        return answers[self._waits :]
 
     def read(self, entries_max: int) -> list[tuple[Partition, Logs]]:
         """The new entries of the logs that have news, at most ``entries_max`` of each.

@@ -38,6 +38,8 @@ def recover(
         engine.markets[instrument.symbol] = Market(
             instrument.symbol, instrument.number, *Position.parse(text)
         )
+    _restore_last_prices(channel, partition, engine)
+    _restore_markets(channel, partition, engine, directory)
     for broker, cash in channel.hash(keys.balances(partition)).items():
         engine.balances[broker.decode()] = int(cash)
     _restore_orders(channel, partition, engine, keep_alive)
@@ -50,7 +52,7 @@ def recover(
         told_bell=int(bell or 0),
     )
     for market in engine.markets.values():
-        recovered.agenda.plan(market.symbol, market.expiries.next_ms())
+        recovered.agenda.plan(market.symbol, market.next_ms())
         market.view.forget_changes()
     catch_up_with_heads(channel, recovered)
     return recovered
@@ -63,6 +65,27 @@ def catch_up_with_heads(channel: Channel, partition: Partition) -> None:
     for symbol, sequence in heads.sequences.items():
         if sequence > partition.position(symbol):
             partition.news.add(symbol)
+
+
+def _restore_last_prices(channel: Channel, partition: int, engine: Engine) -> None:
+    """A commit adds the prices of its trades to the list that the read API shows."""
+    markets = list(engine.markets.values())
+    names = [keys.prices(partition, market.symbol) for market in markets]
+    prices = channel.all_ok([("LINDEX", name, -1) for name in names]) if names else []
+    for market, price in zip(markets, prices, strict=True):
+        market.last_price = int(price or 0)
+
+
+def _restore_markets(
+    channel: Channel, partition: int, engine: Engine, directory: Directory
+) -> None:
+    """The rules and the status of the markets, and who holds what."""
+    for symbol, payload in channel.hash(keys.instrument_records(partition)).items():
+        engine.markets[symbol.decode()].set_instrument(codec.decode_instrument(payload))
+    for field, shares in channel.hash(keys.holdings(partition)).items():
+        number, broker_id = keys.parse_holding_field(field)
+        symbol_of_number = directory.instruments_by_number[number].symbol
+        engine.markets[symbol_of_number].holdings[broker_id] = int(shares)
 
 
 def _restore_orders(
@@ -80,5 +103,5 @@ def _restore_orders(
             break
     for symbol in list(by_symbol):
         records = by_symbol.pop(symbol)
-        for record in sorted(records.values(), key=lambda r: r.priority or r.sequence):
+        for record in sorted(records.values(), key=lambda r: r.turn):
             engine.restore(record)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 BLOCK_SECONDS_MAX = 0.5
 TICKS_SECONDS = 0.05
 """Least time from one round of ticks to the next, so that a round has many of them."""
+TICKS_WAIT_MS = 5  # For commands that come anyway, so that ticks seldom make a step of their own.
 SEND_AT = 128  # Entries worth a call of their own while more are being matched.
 UNREADABLE = "unreadable"
 _TICK = codec.encode(Tick())
@@ -62,6 +63,7 @@ class MatcherWorker(Worker):
         self.applied = 0
         """Log entries that this worker has applied and committed."""
         self._counted = self._trades = 0
+        self._durations: list[float] = []
         self._commit_ids = count(1)
         self._is_idle = False
         self._paced_until = 0.0
@@ -87,9 +89,9 @@ class MatcherWorker(Worker):
         started = time.monotonic()
         found = self._inbox.read(self._settings.batch_max)
         self._is_idle = not found
+        self._flight.started = started
         self._match(found)
         if found:
-            self._flight.started = started
             self._paced_until = started + self._settings.pace_ms / 1000
 
     def close(self) -> None:
@@ -121,7 +123,10 @@ class MatcherWorker(Worker):
         metrics.PARTITIONS.set(len(self.partitions))
         metrics.COMMANDS.inc(self.applied - self._counted)
         metrics.TRADES.inc(self._trades)
+        for seconds in self._durations:
+            metrics.BATCH_SECONDS.observe(seconds)
         self._counted, self._trades = self.applied, 0
+        self._durations.clear()
 
     def _pause(self) -> None:
         """Let commands gather when the last step was a moment ago."""
@@ -131,10 +136,11 @@ class MatcherWorker(Worker):
             self._flight.paused_seconds = pause
 
     def _listen(self) -> None:
-        """Append the ticks that are due, look at the answers to the last commits, and wait for a
-        bell."""
+        """Wait for a bell, append the ticks that are due, and hear all bells. The answers to the
+        last commits come before."""
         ticks = self._ticks()
-        self._inbox.ask(self._block_ms(), [tick.command for tick in ticks])
+        block_ms = TICKS_WAIT_MS if ticks else self._block_ms()
+        self._inbox.ask(block_ms, [tick.command for tick in ticks])
         self._land()
         for tick, answer in zip(ticks, raise_errors(self._inbox.hear()), strict=True):
             tick.read(answer)
@@ -146,12 +152,12 @@ class MatcherWorker(Worker):
         if not flight.calls:
             return
         replies = raise_errors(self._channel.receive(len(flight.calls)))
-        self._flight = Flight()
+        self._flight = Flight(started=flight.started)
         for call, reply in zip(flight.calls, replies, strict=True):
             call.read(reply)
         self.applied += flight.entries
         self._trades += flight.trades
-        metrics.BATCH_SECONDS.observe(time.monotonic() - flight.started - flight.paused_seconds)
+        self._durations.append(time.monotonic() - flight.started - flight.paused_seconds)
 
     def _block_ms(self) -> int:
         """Until a lease or a tick is due; never 0, which would mean for ever."""
@@ -201,10 +207,16 @@ class MatcherWorker(Worker):
     ) -> None:
         """Apply new entries of one log."""
         engine = partition.engine
-        market = engine.market(symbol, self._instrument_number(symbol))
+        market = engine.markets.get(symbol)
+        if market is None:
+            market = engine.market(symbol, self._instrument_number(symbol))
         number = market.instrument_number
+        stamp, time_ms = b"", 0
         for name, fields in entries:
-            sequence, time_ms, payload = int(name[:-2]), int(fields[1]), fields[3]
+            sequence, payload = int(name[:-2]), fields[3]
+            if fields[1] != stamp:  # One number object for all that came in one append.
+                stamp = fields[1]
+                time_ms = int(stamp)
             if sequence != market.sequence + 1:
                 self._land()
                 raise self._owned.leases.gap(
@@ -226,7 +238,7 @@ class MatcherWorker(Worker):
                 continue
             events = engine.apply(market, sequence, time_ms, command)
             changes.add(market, BatchEntry(symbol, number, sequence, time_ms, payload, events))
-        partition.agenda.plan(symbol, market.expiries.next_ms())
+        partition.agenda.plan(symbol, market.next_ms())
 
     def _instrument_number(self, symbol: str) -> int:
         if symbol not in self._directory.instruments:

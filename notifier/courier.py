@@ -43,7 +43,7 @@ class Courier:
 
     @property
     def is_busy(self) -> bool:
-        """Whether calls are in flight."""
+        """Whether calls are in flight, or were at the last look at what is due."""
         return bool(self._in_flight)
 
     async def send_due(self, is_mine: Callable[[str], bool]) -> None:
@@ -66,6 +66,11 @@ class Courier:
                 if flight not in self._in_flight:
                     task = asyncio.create_task(self._send(endpoint, message_id))
                     self._in_flight[flight] = task
+
+    async def proceed(self, seconds: float) -> None:
+        """Wait for the calls in flight, at most so long."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight.values(), timeout=seconds)
 
     async def close(self) -> None:
         """End the calls in flight. Their messages are still in the queues."""

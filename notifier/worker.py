@@ -8,6 +8,7 @@ at all.
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 
 from notifier import metrics
@@ -29,8 +30,10 @@ from runtime.redis.registry import apply_entries
 
 log = logging.getLogger(__name__)
 
+PACE_SECONDS = 0.02
+"""Least time from one step with new batches to the next."""
 TURN_SECONDS = 0.05
-"""Least time from one busy step to the next; the calls in flight proceed in it."""
+"""How long a step at most waits for the calls in flight."""
 BLOCK_SECONDS_MAX = 0.5
 
 
@@ -40,12 +43,12 @@ class NotifierWorker(Worker):
 
     def __init__(self, settings: NotifierSettings) -> None:
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
         self._channel = Channel(settings.redis_url, f"notifier-{settings.instance}")
         self._calls = AsyncChannel(settings.redis_url, f"courier-{settings.instance}")
         self._directory = Directory()
         self._owned: Ownership[int]
         self._reader: EventReader
+        self._loop: asyncio.AbstractEventLoop
         self._courier: Courier | None = None
 
     def open(self) -> None:
@@ -54,6 +57,8 @@ class NotifierWorker(Worker):
         self._owned = owned
         self._reader = EventReader(self._channel, owned.leases, settings.batches_max)
         apply_entries(self._directory, self._reader.read({}, 0, block_ms=None).registry)
+        # Not before: a loop that is left open complains at the end of a process that was refused.
+        self._loop = asyncio.new_event_loop()
         self._courier = Courier(
             Queues(self._calls, owned.history_id),
             Deliverer(settings.is_development, settings.calls_max),
@@ -65,23 +70,21 @@ class NotifierWorker(Worker):
 
     def step(self) -> None:
         self._owned.tend()
-        if self._directory.endpoints:
-            has_news = self._tell()
-        else:
-            self._pass_over()
-            has_news = False
-        self._loop.run_until_complete(self._turn(has_news))
+        has_news = self._tell() if self._directory.endpoints else self._pass_over()
+        paced_until = time.monotonic() + PACE_SECONDS if has_news else 0.0
+        self._loop.run_until_complete(self._turn(paced_until))
 
     def _tell(self) -> bool:
-        """Queue the messages of new batches; returns whether there were any batches."""
+        """Queue the messages of new batches; returns whether there was anything new."""
         news = self._reader.read(self._owned.states, self._directory.sequence, self._block_ms())
         apply_entries(self._directory, news.registry)
         if news.batches:
             self._fan_out(news.batches)
-        return bool(news.batches)
+        return bool(news.batches or news.registry)
 
-    def _pass_over(self) -> None:
-        """Nobody listens, so the marks follow the batches, and nobody needs them read.
+    def _pass_over(self) -> bool:
+        """Nobody listens, so the marks follow the batches, and nobody needs them read. Returns
+        whether there was anything new in the registry.
 
         An endpoint that is registered meanwhile hears of every batch that is committed later: the
         marks move only as far as the batches had come when there was none yet.
@@ -92,6 +95,7 @@ class NotifierWorker(Worker):
         moved = {p: number for p, number in skimmed.numbers.items() if number > states[p]}
         if moved and not self._directory.endpoints:
             self._mark(moved)
+        return bool(skimmed.registry)
 
     def _block_ms(self) -> int | None:
         """How long to wait for news; ``None`` while calls are in flight, which share the thread."""
@@ -108,19 +112,20 @@ class NotifierWorker(Worker):
         self.abandon()
 
     def abandon(self) -> None:
-        self._loop.run_until_complete(self._end())
-        self._loop.close()
+        if self._courier is not None:
+            self._loop.run_until_complete(self._end(self._courier))
+            self._loop.close()
         self._channel.close()
 
-    async def _turn(self, has_news: bool) -> None:
+    async def _turn(self, paced_until: float) -> None:
+        """Start what is due, and let the calls proceed; lasts at least until ``paced_until``."""
         assert self._courier is not None, "opened"
         await self._courier.send_due(self._is_mine)
-        if has_news or self._courier.is_busy:
-            await asyncio.sleep(TURN_SECONDS)
+        await self._courier.proceed(TURN_SECONDS)
+        await asyncio.sleep(max(0.0, paced_until - time.monotonic()))
 
-    async def _end(self) -> None:
-        if self._courier is not None:
-            await self._courier.close()
+    async def _end(self, courier: Courier) -> None:
+        await courier.close()
         await self._calls.close()
 
     def _is_mine(self, endpoint_id: str) -> bool:

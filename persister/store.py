@@ -29,6 +29,7 @@ CONNECT_SECONDS_MAX = 5
 STATEMENT_TIMEOUT_MS = 30_000
 
 _HISTORY = "SELECT history_id FROM genesis FOR SHARE"
+_BEGIN_CURSOR = "INSERT INTO cursors (name, number, hash) VALUES (%s, 0, %s) ON CONFLICT DO NOTHING"
 _MOVE_CURSORS = """
     UPDATE cursors SET number = moves.new, hash = moves.hash
     FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[]) AS moves(name, old, new, hash)
@@ -129,11 +130,7 @@ class Store:
     def cursor(self, name: str) -> tuple[int, str]:
         """Number and hash of what is stored under a name; creates it at the beginning."""
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO cursors (name, number, hash) VALUES (%s, 0, %s)"
-                " ON CONFLICT DO NOTHING",
-                [name, GENESIS_HASH],
-            )
+            connection.execute(_BEGIN_CURSOR, [name, GENESIS_HASH])
             found = connection.execute("SELECT number, hash FROM cursors WHERE name = %s", [name])
             ((number, last_hash),) = found
             return number, last_hash
@@ -153,17 +150,17 @@ class Store:
 
     def store_registry(self, history_id: str, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
         """Write registry entries that are not stored yet; returns the last one that is."""
-        self.cursor(REGISTRY_CURSOR)
         with self._transaction() as connection:
             _require_history(connection.execute(_HISTORY), history_id)
             stored = _registry_cursor(connection)
-            for sequence, entry in entries:
-                if sequence > stored:
-                    _store_registration(connection, sequence, entry)
-                    stored = sequence
-            connection.execute(
-                "UPDATE cursors SET number = %s WHERE name = %s", [stored, REGISTRY_CURSOR]
-            )
+            with connection.pipeline():
+                for sequence, entry in entries:
+                    if sequence > stored:
+                        _store_registration(connection, sequence, entry)
+                        stored = sequence
+                connection.execute(
+                    "UPDATE cursors SET number = %s WHERE name = %s", [stored, REGISTRY_CURSOR]
+                )
         return stored
 
 
@@ -248,6 +245,7 @@ def _write(connection: Connection, rows: Rows) -> None:
 
 def _registry_cursor(connection: Connection) -> int:
     """Locked, so that two persisters do not write the same entry."""
+    connection.execute(_BEGIN_CURSOR, [REGISTRY_CURSOR, GENESIS_HASH])
     ((number,),) = connection.execute(
         "SELECT number FROM cursors WHERE name = %s FOR UPDATE", [REGISTRY_CURSOR]
     )

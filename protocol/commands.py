@@ -73,8 +73,8 @@ class PlaceSpecialOrder(PlaceOrder, frozen=True, array_like=True, tag=5, gc=Fals
     which nearly all are, stay short and fast. Make one with :func:`place_order`.
 
     ``time_in_force`` is ``None`` when it is implied (:func:`implied_time_in_force`); for a stop
-    order it says how long the order may wait. ``stop_price`` belongs to stop orders. ``display_quantity`` is how much of an iceberg order the
-    book shows at a time; 0 shows all.
+    order it says how long the order may wait. ``stop_price`` belongs to stop orders.
+    ``display_quantity`` is how much of an iceberg order the book shows at a time; 0 shows all.
     """
 
     time_in_force: TimeInForce | None = None

@@ -34,9 +34,10 @@ class Commit(msgspec.Struct, gc=False):
     differences, except that ``open_orders`` and ``closed_orders`` name only orders that changed.
 
     Keys of the dictionaries are symbols (``positions``, ``snapshots``, ``book_changes``,
-    ``prices``), broker ids (``balances``, in cents) and order fields ``N:S`` (the others); order
-    and fill records are encoded. ``bell`` is the number of the bell up to which everything is
-    applied with this commit, ``decided`` the encoded message that is published.
+    ``prices``, ``instruments``), broker ids (``balances``, in cents), holding fields ``N:broker``
+    (``holdings``) and order fields ``N:S`` (the others); records are encoded. ``bell`` is the
+    number of the bell up to which everything is applied with this commit, ``decided`` the encoded
+    message that is published.
 
     Without a ``payload`` there is no batch, and ``number`` is that of the last one: only the bell
     is told.
@@ -58,3 +59,5 @@ class Commit(msgspec.Struct, gc=False):
     fills: dict[str, list[bytes]] = {}
     prices: dict[str, list[int]] = {}
     dead_letters: list[DeadLetter] = []
+    holdings: dict[str, int] = {}
+    instruments: dict[str, bytes] = {}

@@ -12,6 +12,8 @@ key                        type    writer         readers                  trimm
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
+{exchange}:timers          zset    ingress        ingress                  ingress, when fired
+{exchange}:timers:armed    hash    ingress        ingress                  ingress, when fired
 {exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
 {pNN}:bell                 stream  ingress        matcher                  append, MAXLEN
@@ -35,6 +37,7 @@ key                        type    writer         readers                  trimm
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
 {pNN}:decided              channel matcher        ingress, readapi         nothing is kept
+{pNN}:calendar             hash    calendar       calendar                 never (one per partition)
 {pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
 {pNN}:stored               string  persister      status, trimming         never
 {pNN}:notified             string  notifier       persister, status        never
@@ -52,6 +55,10 @@ RESTORING = "{exchange}:restoring"
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"
+TIMERS = "{exchange}:timers"
+"""Broker id → the time in ms at which its dead-man switch fires, or is tried again."""
+ARMED = "{exchange}:timers:armed"
+"""Broker id → the id of the mass cancel of its switch."""
 
 _TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
 
@@ -178,6 +185,12 @@ def instrument_records(partition: int) -> str:
 def events(partition: int) -> str:
     """Entry id ``<batch number>-0``, fields ``h`` (chain hash, hex) and ``b`` (batch)."""
     return f"{_TAGS[partition]}events"
+
+
+def calendar(partition: int) -> str:
+    """``history`` and ``told``: the instant up to which the calendar has told all changes, in ms,
+    and the number of the last instrument that it has told."""
+    return f"{_TAGS[partition]}calendar"
 
 
 def dead(partition: int) -> str:

@@ -49,6 +49,24 @@ class InstrumentListed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     partition: int
 
 
+class BrokerLimitsSet(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """What a broker may do from now on, and nothing of what was set before. 0 is no limit.
+
+    ``is_enabled`` false is the kill switch. The last three count messages to one HTTP process. The
+    others are told to the engine too (:class:`~protocol.commands.SetBroker`).
+    """
+
+    broker_id: str
+    is_enabled: bool = True
+    open_orders_max: int = 0
+    order_quantity_max: int = 0
+    order_notional_max: int = 0
+    price_collar_basis_points: int = 0
+    orders_per_second: int = 0
+    cancels_per_second: int = 0
+    reads_per_second: int = 0
+
+
 class InstrumentNamed(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """The name of a listed symbol, for people."""
 
@@ -63,6 +81,7 @@ RegistryEvent = (
     | EndpointAdded
     | EndpointDisabled
     | InstrumentListed
+    | BrokerLimitsSet
     | InstrumentNamed
 )
 
@@ -104,6 +123,16 @@ class WebhookEndpoint:
     secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """``rules`` were set by the entry ``sequence`` of the registry, when as many symbols as
+    ``instruments`` were listed. Symbols with a higher number were listed afterwards."""
+
+    rules: BrokerLimitsSet
+    sequence: int
+    instruments: int
+
+
 def hash_key(api_key: str) -> str:
     return hashlib.sha256(api_key.encode()).hexdigest()
 
@@ -122,15 +151,17 @@ class Directory:
     brokers_by_key_hash: dict[str, Broker] = field(default_factory=dict)
     instruments: dict[str, Instrument] = field(default_factory=dict)
     instruments_by_number: dict[int, Instrument] = field(default_factory=dict)
+    limits: dict[str, BrokerLimits] = field(default_factory=dict)
+    """By broker id, for those that the operator has ever limited."""
     names: dict[str, str] = field(default_factory=dict)
     """Symbol → name, where it was given one."""
     endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
     endpoints_by_broker: dict[str, list[WebhookEndpoint]] = field(default_factory=dict)
 
     def apply(self, sequence: int, entry: RegistryEntry) -> None:
+        self.sequence = sequence
         for event in entry.events:
             self._apply(event)
-        self.sequence = sequence
 
     def become(self, other: "Directory") -> None:
         """Take everything over from another directory; every cached authentication is stale."""
@@ -147,6 +178,10 @@ class Directory:
                 self.brokers_by_key_hash[event.key_hash] = self.brokers[event.broker_id]
             case KeysRevoked():
                 self._revoke(event.broker_id)
+            case BrokerLimitsSet():
+                self.limits[event.broker_id] = BrokerLimits(
+                    event, self.sequence, len(self.instruments)
+                )
             case EndpointAdded():
                 endpoint = WebhookEndpoint(
                     event.endpoint_id, event.broker_id, event.url, event.secret

@@ -25,6 +25,7 @@ DOCUMENT_NUMBER_PATTERN = (  # No control characters: it is stored as text.
     f"^[^\\x00-\\x1f\\x7f]{{1,{DOCUMENT_NUMBER_LENGTH_MAX}}}${NO_NEWLINE}"
 )
 MEMO_LENGTH_MAX = 64
+MEMO_PATTERN = f"^[^\\x00-\\x1f\\x7f]{{1,{MEMO_LENGTH_MAX}}}${NO_NEWLINE}"
 INSTRUMENT_NAME_LENGTH_MAX = 100
 PAGE_DEFAULT = 50  # Items of a list that are answered at once.
 PAGE_MAX = 500

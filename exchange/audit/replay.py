@@ -10,10 +10,12 @@ from sqlalchemy import Engine as SqlEngine
 from exchange.audit.check import holdings_problem
 from exchange.audit.findings import Finding, audit
 from exchange.local.installation import Addresses
+from matcher.changes import take_market
 from matcher.engine import Engine
 from matcher.worker import UNREADABLE
-from protocol import codec
+from protocol import codec, keys
 from protocol.batches import Batch, BatchEntry
+from protocol.commits import Commit
 from protocol.enums import OPEN_STATES, ExecutionPrice
 from protocol.events import Event
 from protocol.partitions import all_partitions, partition_name
@@ -68,6 +70,7 @@ class _Replay:
         self._partition = partition
         self._rule = rule
         self._engine = Engine(rule)
+        self._holdings: dict[str, int] = {}
         self._instruments: dict[str, bytes] = {}
         self._batches = self._commands = self._events = 0
 
@@ -121,11 +124,17 @@ class _Replay:
                 for order in market.take_changed()
             ]
         balances = engine.take_balances()
+        commit = Commit(self._partition, number, 0)
+        for market in touched.values():
+            take_market(commit, market)
+        self._holdings.update(batch.holdings)
         self._instruments.update(batch.instruments)
         if records != batch.orders:
             return f"batch {number}: the orders are not those of the journal"
         if balances != batch.balances:
             return f"batch {number}: the balances are not those of the journal"
+        if commit.holdings != batch.holdings or commit.instruments != batch.instruments:
+            return f"batch {number}: holdings or rules are not those of the journal"
         return ""
 
     def _apply(self, entry: BatchEntry) -> list[Event]:
@@ -153,6 +162,13 @@ class _Replay:
         for symbol, market in self._engine.markets.items():
             stored = engine.market(symbol, market.instrument_number)
             stored.sequence, stored.trade_number = market.sequence, market.trade_number
+            stored.last_price = market.last_price
+        markets = {market.instrument_number: market for market in engine.markets.values()}
+        for field, shares in self._holdings.items():
+            instrument_number, broker_id = keys.parse_holding_field(field.encode())
+            markets[instrument_number].holdings[broker_id] = shares
+        for symbol, payload in self._instruments.items():
+            engine.markets[symbol].set_instrument(codec.decode_instrument(payload))
         balances, orders = tables.balances, tables.orders
         for row in self._connection.execute(
             select(balances).where(balances.c.partition == self._partition)

@@ -44,13 +44,14 @@ class Flow:
         """Append ``count`` commands; a symbol may have many of them."""
         self._append(self._draw.choices(self._instruments, self._weights, k=count))
 
-    def append_distinct(self, count: int) -> None:
-        """Append ``count`` commands, each of another symbol."""
+    def append_distinct(self, count: int) -> dict[str, int]:
+        """Append ``count`` commands, each of another symbol. Returns their sequences by symbol."""
         chosen: dict[str, Instrument] = {}
         while len(chosen) < count:
             (instrument,) = self._draw.choices(self._instruments, self._weights)
             chosen[instrument.symbol] = instrument
         self._append(chosen.values())
+        return {symbol: self._last[instrument.number] for symbol, instrument in chosen.items()}
 
     def _append(self, instruments: Iterable[Instrument]) -> None:
         now_ms = time.time_ns() // 1_000_000

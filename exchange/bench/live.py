@@ -11,16 +11,20 @@ from exchange.bench.flow import Flow
 from exchange.local.servers import EmbeddedRedis
 from matcher.settings import MatcherSettings
 from matcher.worker import MatcherWorker
+from protocol import codec, keys
+from protocol.partitions import all_partitions
+from runtime.process.errors import ExchangeError
 from runtime.process.settings import load
 from runtime.process.worker import tune_garbage_collection
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, client
 from runtime.redis.genesis import found_or_join, read
 
 AT_ONCE = 8
-EVERY_MS = 3.0
-LIVE_COMMANDS = 20_000
+EVERY_MS = 4.0
+LIVE_COMMANDS = 16_000
 RESTING_COMMANDS = 20_000  # Appended and matched before, so that there are books.
 SHORT_SHARE = 0.3
+DECISION_SECONDS_MAX = 10.0
 
 
 class LiveResult(NamedTuple):
@@ -83,16 +87,31 @@ def _measure(worker: MatcherWorker, channel: Channel, feeder: Any) -> LiveResult
 
 
 def _feed(url: str, seed: int, cores: list[int]) -> None:
-    """What the feeder's process does: append as ingress does, by the clock."""
+    """What the feeder's process does: append as ingress does, by the clock, and wait for the
+    decisions. So a step brings as many commands on a machine that is busy with other things."""
     os.sched_setaffinity(0, cores)
     channel = Channel(url, "bench-feed")
-    flow = Flow(channel, read(channel), seed, SHORT_SHARE)
-    due = time.monotonic()
-    for _ in range(LIVE_COMMANDS // AT_ONCE):
-        flow.append_distinct(AT_ONCE)
-        due += EVERY_MS / 1000
-        time.sleep(max(0.0, due - time.monotonic()))
+    genesis = read(channel)
+    flow = Flow(channel, genesis, seed, SHORT_SHARE)
+    with client(url, "bench-decisions").pubsub() as decisions:  # type: ignore[no-untyped-call]
+        decisions.subscribe(*map(keys.decided, all_partitions(genesis.partitions)))
+        for _ in range(LIVE_COMMANDS // AT_ONCE):
+            due = time.monotonic() + EVERY_MS / 1000
+            pending = flow.append_distinct(AT_ONCE)
+            while pending:
+                _take_decided(pending, decisions.get_message(timeout=DECISION_SECONDS_MAX))
+            time.sleep(max(0.0, due - time.monotonic()))
     channel.close()
+
+
+def _take_decided(pending: dict[str, int], message: dict[str, Any] | None) -> None:
+    """Take the symbols out of ``pending`` whose entry the message of a commit names."""
+    if message is None:
+        raise ExchangeError(f"nothing was decided for {DECISION_SECONDS_MAX:.0f} s")
+    if message["type"] == "message":
+        for symbol, (_, sequence) in codec.decode_decided(message["data"]).applied.items():
+            if pending.get(symbol, sequence + 1) <= sequence:
+                del pending[symbol]
 
 
 def _commits(worker: MatcherWorker) -> int:

@@ -21,6 +21,7 @@ class Worker(str, Enum):
     MATCHER = "matcher"
     PERSISTER = "persister"
     NOTIFIER = "notifier"
+    CALENDAR = "calendar"
 
 
 def up(
@@ -69,6 +70,8 @@ def run(
             from persister.__main__ import main
         case Worker.NOTIFIER:
             from notifier.__main__ import main
+        case Worker.CALENDAR:
+            from exchange.calendar.__main__ import main
     main()
 
 

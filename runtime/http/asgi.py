@@ -16,6 +16,7 @@ from protocol.units import BODY_BYTES_MAX
 from runtime.http.dispatcher import FALLBACK, Dispatcher, answer_headers, problem_answer
 from runtime.http.endpoints import Answer, Call, Endpoint, Headers
 from runtime.http.problems import body_too_large
+from runtime.http.rate_limit import RateLimits
 
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
 
@@ -23,9 +24,9 @@ _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead
 class Application:
     """``dispatcher`` answers the hot endpoints, ``api`` everything else."""
 
-    def __init__(self, api: FastAPI, endpoints: list[Endpoint]) -> None:
+    def __init__(self, api: FastAPI, endpoints: list[Endpoint], rate_limits: RateLimits) -> None:
         self.api = api
-        self.dispatcher = Dispatcher(endpoints)
+        self.dispatcher = Dispatcher(endpoints, rate_limits)
         self._app: ASGIApp = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,15 +35,16 @@ class Application:
             return
         authorization, content_length, asked_id = known_headers(scope["headers"])
         request_id = self.dispatcher.request_id(asked_id)
+        found = self.dispatcher.table.find(scope["method"], scope["path"])
+        most = BODY_BYTES_MAX if found is None else found[0].body_bytes_max
         try:
             # Only whole requests count as in flight, so a client that sends slowly takes no place.
-            body = await _read_body(content_length, receive)
+            body = await _read_body(content_length, receive, most)
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             answer = problem_answer(error, scope["path"], request_id)
             self.dispatcher.count(FALLBACK, answer.status, 0.0)
             await _send(send, answer, request_id)
             return
-        found = self.dispatcher.table.find(scope["method"], scope["path"])
         if found is None:
             await self._fall_back(scope, body, receive, send, request_id)
             return
@@ -125,11 +127,9 @@ def known_headers(headers: Headers) -> tuple[bytes | None, bytes | None, bytes |
     return authorization, content_length, request_id
 
 
-def length_is_allowed(content_length: bytes | None) -> bool:
-    """Whether a body of this Content-Length may come."""
-    return content_length is None or (
-        content_length.isdigit() and int(content_length) <= BODY_BYTES_MAX
-    )
+def length_is_allowed(content_length: bytes | None, most: int) -> bool:
+    """Whether a body of this Content-Length may come, where ``most`` bytes may."""
+    return content_length is None or (content_length.isdigit() and int(content_length) <= most)
 
 
 async def _send(send: Send, answer: Answer, request_id: str) -> None:
@@ -138,9 +138,9 @@ async def _send(send: Send, answer: Answer, request_id: str) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
-    if not length_is_allowed(content_length):
-        raise body_too_large()
+async def _read_body(content_length: bytes | None, receive: Receive, most: int) -> bytes:
+    if not length_is_allowed(content_length, most):
+        raise body_too_large(most)
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -148,7 +148,7 @@ async def _read_body(content_length: bytes | None, receive: Receive) -> bytes:
         part: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(part)
-        if size > BODY_BYTES_MAX:
-            raise body_too_large()
+        if size > most:
+            raise body_too_large(most)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -12,6 +12,7 @@ from runtime.http.coalescer import Coalescer
 from runtime.http.decisions import Decisions
 from runtime.http.keyring import Keyring
 from runtime.http.problems import unauthorized
+from runtime.http.rate_limit import RateLimits
 from runtime.postgres import history
 from runtime.postgres.archive import Archive
 from runtime.process.errors import HistoryChanged
@@ -56,6 +57,7 @@ class Context:
             settings.redis_url, settings.instance, self.directory, self.follow_history
         )
         self.keyring = Keyring(self.directory, settings.admin_key)
+        self.rate_limits = RateLimits(self.directory, self.keyring)
         self.archive = Archive(settings.database_url)
         self._link = Link(settings.redis_url, f"reads-{settings.instance}")
         self._reads: Coalescer[tuple[RedisCommand, ...], list[object]] = Coalescer(
@@ -69,8 +71,9 @@ class Context:
     async def start(self) -> None:
         await self.registry.refresh()
         self.decisions.start()
+        # A process whose registry has stopped would honor revoked keys.
         self._tail = asyncio.create_task(self.registry.tail())
-        self._tail.add_done_callback(self._tail_ended)
+        self.depends_on(self._tail)
 
     async def follow_history(self) -> None:
         """See that Redis has all of its history, and go over to it when it is a new one.
@@ -166,7 +169,10 @@ class Context:
             instrument = self.directory.instruments_by_number.get(number)
         return instrument
 
-    def _tail_ended(self, task: "asyncio.Task[None]") -> None:
-        """A process whose registry has stopped would honour revoked keys."""
+    def depends_on(self, task: "asyncio.Task[None]") -> None:
+        """End the process when this task fails."""
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             self._on_failure(error)

@@ -15,6 +15,7 @@ from runtime.http import metrics
 from runtime.http.admission import Admission
 from runtime.http.endpoints import Answer, Call, Endpoint, EndpointTable, Found, Headers
 from runtime.http.problems import CONTENT_TYPE, as_problem
+from runtime.http.rate_limit import RateLimits
 from runtime.process.promise import Promise
 
 FALLBACK = "other"
@@ -27,8 +28,9 @@ Reply = Callable[[Answer], None]
 class Dispatcher:
     """``table`` says which endpoints are hot."""
 
-    def __init__(self, endpoints: list[Endpoint]) -> None:
+    def __init__(self, endpoints: list[Endpoint], rate_limits: RateLimits) -> None:
         self.table = EndpointTable(endpoints)
+        self.rate_limits = rate_limits
         self.admission = Admission()
         self._id_prefix = secrets.token_hex(6)
         self._counter = itertools.count(1)
@@ -88,7 +90,11 @@ class _Running:
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             self._end(problem_answer(error, self._path, self._request_id), now)
             return
-        self._coroutine = self._endpoint.handler(call)
+        rate_limits = self._dispatcher.rate_limits
+        if rate_limits.may_apply:
+            self._coroutine = rate_limits.answer(self._endpoint, call, now)
+        else:
+            self._coroutine = self._endpoint.handler(call)
         self._advance()
 
     def _advance(self) -> None:

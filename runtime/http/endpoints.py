@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.units import BODY_BYTES_MAX
 from runtime.http.operations import Operation
 
 JSON = b"application/json"
@@ -63,12 +64,14 @@ Handler = Callable[[Call], Coroutine[Any, None, Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` is written as in OpenAPI; ``operation`` is what OpenAPI says of the call."""
+    """``path`` is written as in OpenAPI; ``operation`` is what OpenAPI says of the call. A body has
+    at most ``body_bytes_max`` bytes."""
 
     method: str
     path: str
     handler: Handler
     operation: Operation | None = None
+    body_bytes_max: int = BODY_BYTES_MAX
 
 
 Found = tuple[Endpoint, tuple[str, ...]]

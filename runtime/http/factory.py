@@ -47,7 +47,7 @@ def create_app(
     _refuse_other_methods(api, endpoints)
     document(api, services)
     handle_problems(api)
-    return Application(api, endpoints)
+    return Application(api, endpoints, context.rate_limits)
 
 
 def _lifespan(

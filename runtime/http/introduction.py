@@ -5,6 +5,7 @@ from protocol.units import (
     BOOK_DEPTH_MAX,
     CLIENT_ORDER_ID_LENGTH_MAX,
     DOCUMENT_NUMBER_LENGTH_MAX,
+    MEMO_LENGTH_MAX,
     PRICE_MAX,
     PRICE_WINDOW_MAX,
     QUANTITY_MAX,
@@ -54,6 +55,14 @@ also before it is matched. Later its `state` is `new`, `partially_filled`, `fill
 A cancel or an amendment waits for the matcher. If the matcher takes too long, the answer is
 `202`: the request is in the log and will be carried out; read the order to see the result.
 
+## Orders with instructions
+
+`order_type` may be left out: a `price` makes a limit order. `time_in_force` says how long an order
+may live, `post_only` that it must not trade as it comes, `self_trade_prevention` that it must not
+trade with an order of the same document number, `stop_price` that it waits for a trade, and
+`display_quantity` how much of it the book shows. `memo` is your own note. An order always shows
+all of them.
+
 ## Sending a request again
 
 If an answer does not arrive, the order may or may not have been taken. Give every order a
@@ -65,6 +74,13 @@ If an answer does not arrive, the order may or may not have been taken. Give eve
 
 Cancels can always be repeated. To amend only the version that you have read, send its `version`
 in the header `If-Match`.
+
+## Limits of a broker
+
+The operator can stop a broker, or limit its orders and its messages. A broker that is stopped gets
+`broker_disabled` for new orders and amendments; its cancels and reads pass. Who sends more messages
+a second than allowed gets `429` `rate_limited` with `Retry-After`. Orders, cancels and reads are
+counted apart, and the headers `RateLimit-Policy` and `RateLimit` say how much is left.
 
 ## Errors
 
@@ -88,9 +104,10 @@ A path that does not exist is `404` `not_found`, and a method that the path does
 | `symbol` | 1 to {SYMBOL_LENGTH_MAX} of `A-Z`, `0-9` and `.` |
 | `client_order_id` | 1 to {CLIENT_ORDER_ID_LENGTH_MAX} letters, digits, `.`, `_`, `:` and `-` |
 | `document_number` | 1 to {DOCUMENT_NUMBER_LENGTH_MAX} characters, no control characters |
+| `memo` | 1 to {MEMO_LENGTH_MAX} characters, no control characters |
 | levels of a book | {BOOK_DEPTH_MAX} |
 | trades in an average | {PRICE_WINDOW_MAX:,} |
-| body of a request | {BODY_BYTES_MAX:,} bytes |
+| body of a request | {BODY_BYTES_MAX:,} bytes; for `place_orders` 65,536 |
 """.strip()
 
 TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -102,12 +119,17 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Place, read, amend and cancel orders.",
         (
             "place_order",
+            "cancel_orders",
+            "validate_order",
+            "place_orders",
             "list_orders",
             "get_order",
             "amend_order",
             "cancel_order",
             "get_order_by_client_id",
             "cancel_order_by_client_id",
+            "cancel_all_orders",
+            "cancel_all_orders_after",
             "list_trades",
         ),
     ),
@@ -121,7 +143,16 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "admin": (
         "Calls of the exchange itself, with the admin key.",
-        ("issue_api_key", "revoke_api_keys", "set_stock", "set_stock_status", "bust_trade"),
+        (
+            "issue_api_key",
+            "revoke_api_keys",
+            "get_broker_limits",
+            "set_broker_limits",
+            "cancel_all_of_broker",
+            "set_stock",
+            "set_stock_status",
+            "bust_trade",
+        ),
     ),
     "health": (
         "For load balancers and monitoring; no key is needed.",

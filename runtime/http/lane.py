@@ -13,7 +13,6 @@ from typing import Any
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from protocol.units import BODY_BYTES_MAX
 from runtime.http.asgi import Application, known_headers, length_is_allowed
 from runtime.http.dispatcher import FALLBACK, Dispatcher, answer_headers, problem_answer
 from runtime.http.endpoints import Answer, Call, Found
@@ -152,8 +151,9 @@ class FastLaneProtocol(GuardedProtocol):
             super().on_body(body)
         elif hot.refusal is None and not hot.response_complete:
             hot.call.body = hot.call.body + body if hot.call.body else body
-            if len(hot.call.body) > BODY_BYTES_MAX:
-                hot.refusal = body_too_large()
+            most = hot.found[0].body_bytes_max
+            if len(hot.call.body) > most:
+                hot.refusal = body_too_large(most)
                 hot.come()
 
     def on_message_complete(self) -> None:
@@ -185,8 +185,9 @@ class FastLaneProtocol(GuardedProtocol):
         call = Call(self.headers, authorization, query, b"", found[1])
         keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         hot = HotRequest(self, found, path, call, asked_id, keep_alive)
-        if not length_is_allowed(content_length):
-            hot.refusal = body_too_large()
+        most = found[0].body_bytes_max
+        if not length_is_allowed(content_length, most):
+            hot.refusal = body_too_large(most)
         return hot
 
     def _leave_to_uvicorn(self) -> None:

@@ -11,9 +11,16 @@ from typing import Any
 
 import msgspec
 
-from protocol.units import CLIENT_ORDER_ID_PATTERN, SYMBOL_PATTERN
+from protocol.units import BODY_BYTES_MAX, CLIENT_ORDER_ID_PATTERN, SYMBOL_PATTERN
 from runtime.http import samples
-from runtime.http.problems import CONTENT_TYPE, Problem, body_too_large, internal_error, overloaded
+from runtime.http.problems import (
+    CONTENT_TYPE,
+    Problem,
+    body_too_large,
+    internal_error,
+    overloaded,
+    rate_limited,
+)
 from runtime.http.schemas import REFERENCE, plain_pattern
 
 BROKER_KEY = "broker_key"
@@ -21,8 +28,6 @@ ADMIN_KEY = "admin_key"
 
 MALFORMED_REQUEST = Problem("malformed_request", "Invalid HTTP request received.")
 """Sent below this application, see :class:`~runtime.http.guard.GuardedProtocol`."""
-ALWAYS = (MALFORMED_REQUEST, body_too_large(), internal_error())
-"""The problems that every call can answer; those that may be refused add ``overloaded``."""
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
@@ -52,7 +57,16 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Preference-Applied": {
         "description": "Which preference of the request was honored; absent where none was.",
-        "schema": {"type": "string", "pattern": "^wait=[1-5]$"},
+        "schema": {"type": "string", "pattern": "^(wait=[1-5]|return=representation)$"},
+    },
+    "RateLimit-Policy": {
+        "description": "How many messages of this kind a second the broker may send; absent where"
+        " the operator has set no limit.",
+        "schema": {"type": "string", "pattern": '^"[a-z]+";q=[0-9]+;w=1$'},
+    },
+    "RateLimit": {
+        "description": "How many of them may come now, and after how many seconds the next may.",
+        "schema": {"type": "string", "pattern": '^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
     },
     "Retry-After": {
         "description": "Seconds to wait before the next try.",
@@ -91,14 +105,15 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """``problems`` are problems as they are raised, those of ``ALWAYS`` left out. Where several
-    have the same code, the first one is the example."""
+    """``problems`` are problems as they are raised, without those that every call has. Where
+    several have the same code, the first one is the example."""
 
     operation_id: str
     summary: str
     description: str = ""
     key: str | None = BROKER_KEY
     parameters: tuple[dict[str, Any], ...] = ()
+    body_bytes_max: int = BODY_BYTES_MAX
     body: type | None = None
     body_examples: Mapping[str, dict[str, Any]] | None = None
     answers: Mapping[int, Success]
@@ -139,10 +154,15 @@ class Operation:
 
     def _responses(self, instance: str) -> dict[str, Any]:
         by_status: dict[int, list[Problem]] = {}
-        common = (*ALWAYS, overloaded()) if self.can_be_refused else ALWAYS
+        always = (MALFORMED_REQUEST, body_too_large(self.body_bytes_max), internal_error())
+        common = (*always, overloaded()) if self.can_be_refused else always
+        limited = self.key == BROKER_KEY
+        if limited:
+            common = (*common, rate_limited("orders", 10, 1))
         for problem in (*self.problems, *common):
             by_status.setdefault(problem.status, []).append(problem)
-        successes = {str(status): _success(answer) for status, answer in self.answers.items()}
+        told = ("RateLimit-Policy", "RateLimit") if limited else ()
+        successes = {str(status): _success(answer, told) for status, answer in self.answers.items()}
         refusals = {
             str(status): _refusal(problems, instance) for status, problems in by_status.items()
         }
@@ -189,10 +209,10 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     return parameters
 
 
-def _success(answer: Success) -> dict[str, Any]:
+def _success(answer: Success, told: tuple[str, ...]) -> dict[str, Any]:
     content: dict[str, Any] = {
         "description": answer.description,
-        "headers": _headers(answer.headers),
+        "headers": _headers((*answer.headers, *told)),
     }
     if answer.body_type is not None:
         content["content"] = {answer.media_type: _media(_types_of(answer), answer.example)}

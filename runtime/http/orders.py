@@ -6,9 +6,9 @@ from typing import NamedTuple, cast
 import msgspec
 
 from protocol import codec, ids, keys
-from protocol.commands import PlaceOrder
+from protocol.commands import PlaceOrder, PlaceSpecialOrder
 from protocol.enums import OrderState, StateReason
-from protocol.records import FillRecord, OrderRecord
+from protocol.records import FillRecord, OrderRecord, Special
 from protocol.registry import Instrument
 from protocol.units import format_time
 from runtime.http.context import Context
@@ -19,6 +19,8 @@ from runtime.process.promise import in_task
 from runtime.redis.functions.append import LogPlace
 from runtime.redis.functions.read_order import StoredOrder, read_order
 from runtime.redis.order_log import LogEntry
+
+_NOTHING_SPECIAL = Special()
 
 
 class FoundOrder(NamedTuple):
@@ -156,12 +158,28 @@ def _pending(instrument: Instrument, place: ids.DecodedId, entry: LogEntry) -> O
         updated_ms=entry.time_ms,
         version=0,
         client_order_id=command.client_order_id,
+        special=_special(command),
+    )
+
+
+def _special(command: PlaceOrder) -> Special | None:
+    if not isinstance(command, PlaceSpecialOrder):
+        return None
+    return Special(
+        time_in_force=command.time_in_force,
+        post_only=command.post_only,
+        self_trade_prevention=command.self_trade_prevention,
+        memo=command.memo,
+        stop_price=command.stop_price,
+        display_quantity=command.display_quantity,
+        is_waiting=command.order_type.is_stop,
     )
 
 
 def order_answer(order: OrderRecord, fills: Iterable[FillRecord]) -> bytes:
     """The JSON of an :class:`OrderAnswer`. It has the ``document_number``, so it is only for the
     order's own broker."""
+    special = order.special or _NOTHING_SPECIAL
     return msgspec.json.encode(
         OrderAnswer(
             id=order.order_id,
@@ -171,8 +189,11 @@ def order_answer(order: OrderRecord, fills: Iterable[FillRecord]) -> bytes:
             symbol=order.symbol,
             side=order.side,
             order_type=order.order_type,
+            time_in_force=order.time_in_force,
             price=order.price,
+            stop_price=special.stop_price,
             quantity=order.quantity,
+            display_quantity=special.display_quantity or None,
             filled_quantity=order.filled_quantity,
             remaining_quantity=order.open_quantity,
             filled_notional=order.filled_notional,
@@ -180,6 +201,9 @@ def order_answer(order: OrderRecord, fills: Iterable[FillRecord]) -> bytes:
             state=order.state,
             state_reason=order.reason.value or None,
             valid_until=_time(order.valid_until_ms),
+            post_only=special.post_only,
+            self_trade_prevention=special.self_trade_prevention,
+            memo=special.memo or None,
             created_at=format_time(order.created_ms),
             updated_at=format_time(order.updated_ms),
             version=order.version,

@@ -28,6 +28,7 @@ CONTENT_TYPE = b"application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "malformed_request": (400, "The request is not valid HTTP"),
     "unauthorized": (401, "A valid key is needed"),
+    "broker_disabled": (403, "The operator has stopped the broker"),
     "forbidden": (403, "The order belongs to another broker"),
     "not_found": (404, "There is no such resource"),
     "order_not_found": (404, "There is no such order"),
@@ -46,11 +47,19 @@ CODES: dict[str, tuple[int, str]] = {
     "invalid_field": (422, "A field is invalid"),
     "missing_field": (422, "A required field is missing"),
     "unknown_field": (422, "A field is unknown"),
-    "price_required": (422, "A limit order needs a price"),
-    "price_not_allowed": (422, "A market order has no price"),
-    "valid_until_required": (422, "A limit order needs valid_until"),
-    "valid_until_not_allowed": (422, "A market order has no valid_until"),
+    "price_required": (422, "An order with a limit needs a price"),
+    "price_not_allowed": (422, "The order has no limit and so no price"),
+    "stop_price_required": (422, "A stop order needs a stop_price"),
+    "stop_price_not_allowed": (422, "Only a stop order has a stop_price"),
+    "valid_until_required": (422, "The order needs valid_until, or another time_in_force"),
+    "valid_until_not_allowed": (422, "Only an order of gtd has valid_until"),
+    "time_in_force_not_allowed": (422, "The order cannot have this time_in_force"),
+    "post_only_not_allowed": (422, "The order cannot be post_only"),
+    "display_quantity_not_allowed": (422, "The order cannot have a display_quantity"),
+    "invalid_display_quantity": (422, "The display_quantity does not fit the quantity"),
     "valid_until_passed": (422, "valid_until is not in the future"),
+    "order_quantity_limit": (422, "The quantity is above the limit of the broker"),
+    "order_notional_limit": (422, "Price times quantity is above the limit of the broker"),
     "nothing_to_amend": (422, "The request names nothing to change"),
     "idempotency_key_reused": (422, "The Idempotency-Key belongs to another order"),
     "invalid_idempotency_key": (422, "The Idempotency-Key is invalid"),
@@ -60,6 +69,7 @@ CODES: dict[str, tuple[int, str]] = {
     "invalid_parameter": (422, "A query parameter is invalid"),
     "invalid_cursor": (422, "The cursor is not one of this list"),
     "invalid_webhook_url": (422, "The webhook URL cannot be used"),
+    "rate_limited": (429, "The broker has sent too many messages"),
     "internal_error": (500, "The exchange failed"),
     "overloaded": (503, "The exchange is overloaded and took nothing"),
     "unavailable": (503, "A server of the exchange cannot be used, and nothing was taken"),
@@ -114,6 +124,11 @@ class Problem(Exception):
         return msgspec.json.encode(content | self.extra)
 
 
+def field_problem(name: str, code: str, detail: str) -> Problem:
+    """The problem of one field of a body."""
+    return Problem(code, f"{name}: {detail}", (FieldError(f"#/{name}", code, detail),))
+
+
 def unauthorized(what: str) -> Problem:
     return Problem(
         "unauthorized",
@@ -122,10 +137,10 @@ def unauthorized(what: str) -> Problem:
     )
 
 
-def body_too_large() -> Problem:
+def body_too_large(most: int = BODY_BYTES_MAX) -> Problem:
     return Problem(
         "body_too_large",
-        f"a body has at most {BODY_BYTES_MAX} bytes",
+        f"a body has at most {most} bytes",
         headers=((b"connection", b"close"),),
     )
 
@@ -137,6 +152,28 @@ def overloaded() -> Problem:
 def unavailable() -> Problem:
     return Problem(
         "unavailable", "Redis or PostgreSQL cannot be used now; try again after Retry-After"
+    )
+
+
+def rate_limited(kind: str, per_second: int, seconds: int) -> Problem:
+    """Too many messages of a kind; the next may come after ``seconds``."""
+    wait = max(1, seconds)
+    return Problem(
+        "rate_limited",
+        f"nothing was taken: you may send {per_second} {kind} a second; try again after"
+        " Retry-After",
+        headers=((b"retry-after", b"%d" % wait), *rate_limit_headers(kind, per_second, 0, wait)),
+    )
+
+
+def rate_limit_headers(
+    kind: str, per_second: int, free: int, seconds: int
+) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of the IETF draft "RateLimit header fields for HTTP"."""
+    name = kind.encode()
+    return (
+        (b"ratelimit-policy", b'"%b";q=%d;w=1' % (name, per_second)),
+        (b"ratelimit", b'"%b";r=%d;t=%d' % (name, free, seconds)),
     )
 
 
@@ -185,8 +222,9 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         problem = Problem(
             "method_not_allowed", "the header Allow lists the methods", headers=((b"allow", allow),)
         )
-    elif error.status_code == 400:  # FastAPI could not read the body, for example as UTF-8.
-        problem = Problem("malformed_json", "the body must be one JSON object in UTF-8")
+    elif error.status_code == 400:
+        # What the parser of JSON cannot read at all, as bytes that are not UTF-8.
+        problem = Problem("malformed_json", f"the body must be one JSON object: {error.detail}")
     else:
         problem = Problem("not_found", "nothing is at this path; /docs lists the calls")
     return _as_response(request, problem)

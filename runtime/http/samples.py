@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import msgspec
+
 from protocol import ids
 from protocol.enums import OrderState, OrderType, Side, StateReason
 from protocol.records import FillRecord, OrderRecord
@@ -37,6 +39,9 @@ ORDER = OrderRecord(
     updated_ms=TIME_MS + 4,
     version=2,
     client_order_id=CLIENT_ORDER_ID,
+)
+CANCELED_ORDER = msgspec.structs.replace(
+    ORDER, state=OrderState.CANCELED, reason=StateReason.USER_REQUEST, version=3
 )
 FILL = FillRecord(
     trade_number=7,

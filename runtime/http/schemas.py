@@ -11,10 +11,18 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from protocol.enums import OrderState, OrderType, Side, StateReason
+from protocol.enums import (
+    OrderState,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateReason,
+    TimeInForce,
+)
 from protocol.units import (
     CLIENT_ORDER_ID_PATTERN,
     DOCUMENT_NUMBER_PATTERN,
+    MEMO_PATTERN,
     NO_NEWLINE,
     PRICE_MAX,
     QUANTITY_MAX,
@@ -40,6 +48,31 @@ DocumentNumberField = Annotated[
     Meta(
         pattern=DOCUMENT_NUMBER_PATTERN,
         description="The document of the investor for whom the broker acts.",
+    ),
+]
+MemoField = Annotated[
+    str,
+    Meta(pattern=MEMO_PATTERN, description="The broker's own note; it comes back as it was sent."),
+]
+PostOnlyField = Annotated[
+    bool,
+    Meta(description="Whether the order is rejected where it would trade as it comes."),
+]
+StopPriceField = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=PRICE_MAX,
+        description="Cents of BRL. A trade at this price or beyond triggers the order: at or above"
+        " it for a bid, at or below it for an ask.",
+    ),
+]
+DisplayQuantityField = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=QUANTITY_MAX,
+        description="Whole shares that the book shows at a time; without it the book shows all.",
     ),
 ]
 DeadlineField = Annotated[
@@ -88,8 +121,11 @@ class OrderAnswer(msgspec.Struct, forbid_unknown_fields=True):
     symbol: SymbolField
     side: Side
     order_type: OrderType
+    time_in_force: TimeInForce
     price: PriceField | None
+    stop_price: StopPriceField | None
     quantity: QuantityField
+    display_quantity: DisplayQuantityField | None
     filled_quantity: RestField
     remaining_quantity: Annotated[
         int,
@@ -106,6 +142,9 @@ class OrderAnswer(msgspec.Struct, forbid_unknown_fields=True):
     state: OrderState
     state_reason: ReasonField | None
     valid_until: TimeField | None
+    post_only: PostOnlyField
+    self_trade_prevention: SelfTradePrevention
+    memo: MemoField | None
     created_at: TimeField
     updated_at: TimeField
     version: Annotated[

@@ -104,6 +104,14 @@ def drive(
     advance()
 
 
+def begin(coroutine: Coroutine[Any, None, T]) -> Promise[T]:
+    """Run a coroutine that awaits nothing but promises beside the one that calls: it gets as far as
+    it can before this returns, and the result is promised."""
+    promise: Promise[T] = Promise()
+    drive(coroutine, promise.keep, promise.fail)
+    return promise
+
+
 def in_task(coroutine: Coroutine[Any, Any, T]) -> Promise[T]:
     """The result of a coroutine that needs a real task."""
     promise: Promise[T] = Promise()

@@ -33,6 +33,7 @@ __all__ = [
     "FunctionCall",
     "NotConnected",
     "OutOfMemoryError",
+    "PackedCommand",
     "ReadOnlyError",
     "RedisCommand",
     "RedisConnectionError",
@@ -40,11 +41,18 @@ __all__ = [
     "RedisTimeoutError",
     "ResponseError",
     "client",
+    "packed",
+    "packed_command",
     "pairs",
     "raise_errors",
 ]
 
 RedisCommand = tuple[Any, ...]
+"""A command and its arguments."""
+
+PackedCommand = bytes
+"""A command as it is sent, for one that is sent very often; see :func:`packed`."""
+
 T = TypeVar("T")
 
 
@@ -110,7 +118,7 @@ class Channel:
         self.send(commands)
         return self.receive()
 
-    def send(self, commands: Sequence[RedisCommand]) -> None:
+    def send(self, commands: Sequence[RedisCommand | PackedCommand]) -> None:
         """Send without waiting, so that Redis works while the caller prepares what comes next."""
         if not commands:
             return
@@ -161,9 +169,20 @@ def pairs(flat: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def pack(commands: Sequence[RedisCommand]) -> bytes:
+def packed(*arguments: Any) -> bytes:
+    """Arguments as they are sent. A command is ``packed_command`` of their number and these."""
+    command: bytes = pack_command(arguments)
+    return command[command.index(b"\r\n") + 2 :]
+
+
+def packed_command(count: int, *parts: bytes) -> PackedCommand:
+    """A command of ``count`` arguments, put together from what :func:`packed` returned."""
+    return b"*%d\r\n%b" % (count, b"".join(parts))
+
+
+def pack(commands: Sequence[RedisCommand | PackedCommand]) -> bytes:
     """One buffer for one write; redis-py's own packing looks at every argument in Python."""
-    return b"".join(map(pack_command, commands))
+    return b"".join([c if isinstance(c, bytes) else pack_command(c) for c in commands])
 
 
 def _reply(connection: Any) -> Any:

@@ -91,7 +91,7 @@ def _judge(
         steps: list[dict[str, Any]] = []
         if find_capacity:
             steps, _ = search_capacity(console, target, plan, own)
-        losses = count_losses(console, contestant, plan.seed)
+        losses = count_losses(console, contestant, plan.seed, plan.scale)
     finally:
         contestant.stop()
     return {

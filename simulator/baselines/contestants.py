@@ -1,6 +1,7 @@
 """The versions that ``exchange compare`` starts, each as a process of its own."""
 
 import os
+import random
 import secrets
 import signal
 import socket
@@ -18,7 +19,12 @@ from simulator.errors import SimulationFailed
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
+LOOK_AGAIN_SECONDS = 0.05
+READY_PATH = "/health/ready"
+PORT_FIRST = 10_000
+PORTS_TRIED_MAX = 100
 LOG_SHOWN_MAX = 2000  # Characters; the log itself is gone with its folder.
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 EXCHANGE = [sys.executable, "-m", "exchange"]
 STREAMS = "streams"
 VERSIONS = ("v1", "v2", "v3", STREAMS)
@@ -33,7 +39,7 @@ class Contestant:
 
     def __init__(self, version: str, folder: Path, postgres_url: str) -> None:
         self.version = version
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_key = secrets.token_urlsafe(16)
         self.database_url = _create_database(postgres_url, f"compare_{version}")
@@ -50,10 +56,14 @@ class Contestant:
             )
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                said = self._log.read_text(errors="replace")[-LOG_SHOWN_MAX:]
-                raise DidNotStart(f"{self.version} did not start. The end of its log:\n{said}")
-            time.sleep(0.1)
+            code = self._process.poll()
+            if code is not None:
+                raise self._did_not_start(f"its process ended with exit code {code}")
+            if time.monotonic() > deadline:
+                raise self._did_not_start(
+                    f"waited {START_SECONDS_MAX:g} s in vain for {self.url}{READY_PATH}"
+                )
+            time.sleep(LOOK_AGAIN_SECONDS)
 
     def stop(self) -> None:
         """Ctrl-C, and wait for its end."""
@@ -81,7 +91,7 @@ class Contestant:
         return [
             *(sys.executable, "-m", "simulator.baselines", self.version),
             *("--port", str(self.port), "--database-url", self.database_url),
-            *("--admin-key", self.admin_key),
+            f"--admin-key={self.admin_key}",  # In one word: a key may begin with a dash.
         ]
 
     def _environment(self) -> dict[str, str]:
@@ -92,9 +102,13 @@ class Contestant:
             "EXCHANGE_ADMIN_KEY": self.admin_key,
         }
 
+    def _did_not_start(self, why: str) -> DidNotStart:
+        said = self._log.read_text(errors="replace")[-LOG_SHOWN_MAX:]
+        return DidNotStart(f"{self.version} did not start: {why}. The end of its log:\n{said}")
+
     def _answers(self) -> bool:
         try:
-            answer = httpx.get(f"{self.url}/health/ready", trust_env=False, timeout=2)
+            answer = httpx.get(f"{self.url}{READY_PATH}", trust_env=False, timeout=2)
         except httpx.TransportError:
             return False
         return answer.is_success
@@ -130,8 +144,20 @@ def _create_database(postgres_url: str, name: str) -> str:
     return postgres_url.replace("/exchange?", f"/{name}?")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """A port on loopback that no connection can take by chance while its version is down.
+
+    The system gives the ports of a range to the near end of outgoing connections. A driver makes
+    thousands of those, so a port of that range may be taken when the version starts again. This
+    one lies below the range.
+    """
+    below = int(PORT_RANGE.read_text().split()[0])
+    for _ in range(PORTS_TRIED_MAX):
+        port = random.randrange(PORT_FIRST, below)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:  # Another server has it.
+                continue
+            return port
+    raise SimulationFailed(f"no free port in {PORTS_TRIED_MAX} tries below {below}")

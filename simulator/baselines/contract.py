@@ -14,18 +14,21 @@ from typing import Annotated, Literal, Protocol
 from fastapi import FastAPI, Header, HTTPException, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from protocol.units import SYMBOL_PATTERN
+
 OPEN = ("new", "partially_filled")
 
 
 class OrderBody(BaseModel):
     """The body of ``POST /orders``."""
 
-    model_config = ConfigDict(extra="forbid")
+    # The pattern of a symbol looks ahead, which only Python's own engine can.
+    model_config = ConfigDict(extra="forbid", regex_engine="python-re")
 
     document_number: Annotated[str, Field(min_length=1, max_length=20)]
     side: Literal["bid", "ask"]
     order_type: Literal["limit", "market"]
-    symbol: Annotated[str, Field(pattern="^[A-Z0-9.]{1,12}$")]
+    symbol: Annotated[str, Field(pattern=SYMBOL_PATTERN)]
     quantity: Annotated[int, Field(strict=True, ge=1, le=10**6)]
     price: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
     valid_until: AwareDatetime | None = None

@@ -4,134 +4,139 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from simulator.baselines.contract import OPEN, Broker, Level, Order, Trade
-from simulator.baselines.tables import brokers, metadata, orders, trades
+from simulator.baselines.tables import metadata
 
 POOL_SIZE = 16
 _ORDER_FIELDS = tuple(f.name for f in fields(Order))
 _TRADE_FIELDS = tuple(f.name for f in fields(Trade))
-_ORDER_COLUMNS = [orders.c[name] for name in _ORDER_FIELDS]
-_TRADE_COLUMNS = [trades.c[name] for name in _TRADE_FIELDS]
-_SET_BALANCE = (
-    brokers.update().where(brokers.c.broker_id == bindparam("of")).values(balance=bindparam("to"))
+_ORDER_COLUMNS, _TRADE_COLUMNS = ", ".join(_ORDER_FIELDS), ", ".join(_TRADE_FIELDS)
+IS_OPEN = "state IN ('new', 'partially_filled')"
+
+order_values: "attrgetter[tuple[Any, ...]]" = attrgetter(*_ORDER_FIELDS)
+trade_values: "attrgetter[tuple[Any, ...]]" = attrgetter(*_TRADE_FIELDS)
+
+
+def _insert(table: str, names: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+
+
+INSERT_ORDER = _insert("orders", _ORDER_FIELDS).encode()
+INSERT_TRADE = _insert("trades", _TRADE_FIELDS).encode()
+_STORE_ORDER = INSERT_ORDER + (
+    b" ON CONFLICT (order_id) DO UPDATE SET"
+    b" remaining_quantity = excluded.remaining_quantity, state = excluded.state"
 )
+_ORDER = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE order_id = %s".encode()
+_OPEN_ORDERS = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE {IS_OPEN} ORDER BY sequence".encode()
+_TRADES = (
+    f"SELECT {_TRADE_COLUMNS} FROM trades WHERE bid_order_id = %(id)s OR ask_order_id = %(id)s"
+    " ORDER BY sequence"
+).encode()
+_LEVELS = {
+    side: (
+        "SELECT price, sum(remaining_quantity), count(*) FROM orders"
+        f" WHERE symbol = %s AND side = '{side}' AND {IS_OPEN} AND valid_until > now()"
+        f" GROUP BY price ORDER BY price {direction} LIMIT %s"
+    ).encode()
+    for side, direction in (("bid", "DESC"), ("ask", "ASC"))
+}
 
 
 class Database:
-    """PostgreSQL through SQLAlchemy's asyncio engine. API keys are remembered, as brokers never
-    change."""
+    """PostgreSQL through psycopg. API keys are remembered, as brokers never change."""
 
     def __init__(self, url: str) -> None:
-        driver = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        self.engine: AsyncEngine = create_async_engine(driver, pool_size=POOL_SIZE, max_overflow=0)
+        self._url = url
+        self.pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            url, min_size=POOL_SIZE, max_size=POOL_SIZE, kwargs={"autocommit": True}, open=False
+        )
         self._known: dict[str, Broker] = {}
 
     async def start(self) -> None:
-        async with self.engine.begin() as connection:
+        """Make the tables where they are missing."""
+        engine = create_async_engine(self._url.replace("postgresql:", "postgresql+psycopg:", 1))
+        async with engine.begin() as connection:
             await connection.run_sync(metadata.create_all)
+        await engine.dispose()
+        await self.pool.open(wait=True)
 
     async def stop(self) -> None:
-        await self.engine.dispose()
+        """Close the connections."""
+        await self.pool.close()
+
+    async def fetch(self, query: bytes, values: Any = ()) -> list[Any]:
+        """The rows of one statement."""
+        async with self.pool.connection() as connection:
+            return await (await connection.execute(query, values)).fetchall()
 
     async def register(self, broker: Broker, api_key: str) -> None:
-        async with self.engine.begin() as connection:
+        """Store a new broker and his key."""
+        async with self.pool.connection() as connection:
             await connection.execute(
-                insert(brokers).values(
-                    broker_id=broker.broker_id, name=broker.name, api_key=api_key
-                )
+                "INSERT INTO brokers (broker_id, name, api_key) VALUES (%s, %s, %s)",
+                (broker.broker_id, broker.name, api_key),
             )
         self._known[api_key] = broker
 
     async def authenticate(self, api_key: str) -> Broker | None:
+        """Whose key it is."""
         broker = self._known.get(api_key)
         if broker is None:
-            async with self.engine.connect() as connection:
-                row = (
-                    await connection.execute(select(brokers).where(brokers.c.api_key == api_key))
-                ).one_or_none()
-            if row is not None:
-                broker = self._known[api_key] = Broker(row.broker_id, row.name)
+            found = await self.fetch(
+                b"SELECT broker_id, name FROM brokers WHERE api_key = %s", (api_key,)
+            )
+            if found:
+                broker = self._known[api_key] = Broker(*found[0])
         return broker
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
-        async with self.engine.connect() as connection:
-            row = (
-                await connection.execute(
-                    select(*_ORDER_COLUMNS).where(orders.c.order_id == order_id)
-                )
-            ).one_or_none()
-            if row is None:
-                return None
-            found = await connection.execute(
-                select(*_TRADE_COLUMNS)
-                .where(or_(trades.c.bid_order_id == order_id, trades.c.ask_order_id == order_id))
-                .order_by(trades.c.sequence)
-            )
-            order = expired(Order(*row), datetime.now(UTC))
-            return order, [Trade(*trade) for trade in found]
+        """An order and its trades as they are stored."""
+        found = await self.fetch(_ORDER, (order_id,))
+        if not found:
+            return None
+        trades = await self.fetch(_TRADES, {"id": order_id})
+        order = expired(Order(*found[0]), datetime.now(UTC))
+        return order, [Trade(*trade) for trade in trades]
 
     async def prices(self, symbol: str, count: int) -> list[int]:
-        async with self.engine.connect() as connection:
-            found = await connection.execute(
-                select(trades.c.price)
-                .where(trades.c.symbol == symbol)
-                .order_by(trades.c.sequence.desc())
-                .limit(count)
-            )
-            return list(found.scalars())
+        """The prices of the last trades, latest first."""
+        query = b"SELECT price FROM trades WHERE symbol = %s ORDER BY sequence DESC LIMIT %s"
+        return [price for (price,) in await self.fetch(query, (symbol, count))]
 
     async def book(self, symbol: str, depth: int) -> tuple[list[Level], list[Level]]:
-        async with self.engine.connect() as connection:
-            return (
-                await self._levels(connection, symbol, "bid", depth),
-                await self._levels(connection, symbol, "ask", depth),
-            )
-
-    async def _levels(
-        self, connection: AsyncConnection, symbol: str, side: str, depth: int
-    ) -> list[Level]:
-        price = orders.c.price
-        found = await connection.execute(
-            select(price, func.sum(orders.c.remaining_quantity), func.count())
-            .where(
-                orders.c.symbol == symbol,
-                orders.c.side == side,
-                orders.c.state.in_(OPEN),
-                orders.c.valid_until > func.now(),
-            )
-            .group_by(price)
-            .order_by(price.desc() if side == "bid" else price)
-            .limit(depth)
+        """The stored levels of bids and asks, best first."""
+        return (
+            await self._levels(symbol, "bid", depth),
+            await self._levels(symbol, "ask", depth),
         )
-        return [Level(price=p, total_quantity=int(q), order_count=n) for p, q, n in found]
+
+    async def _levels(self, symbol: str, side: str, depth: int) -> list[Level]:
+        return [
+            Level(price=price, total_quantity=int(quantity), order_count=count)
+            for price, quantity, count in await self.fetch(_LEVELS[side], (symbol, depth))
+        ]
 
     async def balance(self, broker_id: uuid.UUID) -> int:
-        async with self.engine.connect() as connection:
-            cash: int = (
-                await connection.execute(
-                    select(brokers.c.balance).where(brokers.c.broker_id == broker_id)
-                )
-            ).scalar_one()
-            return cash
+        """The stored cash, in cents."""
+        query = b"SELECT balance FROM brokers WHERE broker_id = %s"
+        cash: int = (await self.fetch(query, (broker_id,)))[0][0]
+        return cash
 
     async def open_orders(self) -> list[Order]:
         """In the order of their priority."""
-        async with self.engine.connect() as connection:
-            found = await connection.execute(
-                select(*_ORDER_COLUMNS).where(orders.c.state.in_(OPEN)).order_by(orders.c.sequence)
-            )
-            return [Order(*row) for row in found]
+        return [Order(*row) for row in await self.fetch(_OPEN_ORDERS)]
 
     async def balances(self) -> dict[uuid.UUID, int]:
-        async with self.engine.connect() as connection:
-            found = await connection.execute(select(brokers.c.broker_id, brokers.c.balance))
-            return {row.broker_id: row.balance for row in found}
+        """The stored cash of all brokers, in cents."""
+        return dict(await self.fetch(b"SELECT broker_id, balance FROM brokers"))
 
     async def store(
         self,
@@ -140,28 +145,20 @@ class Database:
         cash: Sequence[tuple[uuid.UUID, int]],
     ) -> None:
         """Write what has changed, in bulk: the flush of versions 2 and 3. ``cash`` is absolute."""
-        async with self.engine.begin() as connection:
+        async with (
+            self.pool.connection() as connection,
+            connection.transaction(),
+            connection.cursor() as cursor,
+        ):
             if changed:
-                statement = insert(orders)
-                statement = statement.on_conflict_do_update(
-                    index_elements=[orders.c.order_id],
-                    set_={
-                        "remaining_quantity": statement.excluded.remaining_quantity,
-                        "state": statement.excluded.state,
-                    },
-                )
-                await connection.execute(statement, [row(order) for order in changed])
+                await cursor.executemany(_STORE_ORDER, [order_values(order) for order in changed])
             if made:
-                await connection.execute(insert(trades), [row(trade) for trade in made])
+                await cursor.executemany(INSERT_TRADE, [trade_values(trade) for trade in made])
             if cash:
-                await connection.execute(
-                    _SET_BALANCE, [{"of": broker_id, "to": amount} for broker_id, amount in cash]
+                await cursor.executemany(
+                    "UPDATE brokers SET balance = %s WHERE broker_id = %s",
+                    [(amount, broker_id) for broker_id, amount in cash],
                 )
-
-
-def row(item: Order | Trade) -> dict[str, Any]:
-    names = _ORDER_FIELDS if isinstance(item, Order) else _TRADE_FIELDS
-    return {name: getattr(item, name) for name in names}
 
 
 def expired(order: Order, now: datetime) -> Order:

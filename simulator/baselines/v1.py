@@ -9,15 +9,41 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from psycopg import AsyncConnection
 
-from simulator.baselines.contract import OPEN, Order, Trade
-from simulator.baselines.database import Database, row
-from simulator.baselines.tables import brokers, orders, symbols, trades
+from simulator.baselines.contract import Order, Trade
+from simulator.baselines.database import (
+    INSERT_ORDER,
+    INSERT_TRADE,
+    IS_OPEN,
+    Database,
+    order_values,
+    trade_values,
+)
 
 MAKERS_AT_ONCE = 20
+
+
+def _makers(side: str, limit: str, order: str) -> bytes:
+    """The best orders of one side, locked."""
+    return (
+        "SELECT order_id, broker_id, price, remaining_quantity FROM orders"
+        f" WHERE symbol = %(symbol)s AND side = '{side}' AND {IS_OPEN} AND valid_until > now()"
+        f" {limit} ORDER BY {order}, sequence LIMIT {MAKERS_AT_ONCE} FOR UPDATE"
+    ).encode()
+
+
+# By the side and the type of the taker. A limit must be a plain condition, or PostgreSQL would walk
+# through the whole side to find that nothing matches.
+_MAKERS = {
+    ("bid", "limit"): _makers("ask", "AND price <= %(price)s", "price"),
+    ("ask", "limit"): _makers("bid", "AND price >= %(price)s", "price DESC"),
+    ("bid", "market"): _makers("ask", "", "price"),
+    ("ask", "market"): _makers("bid", "", "price DESC"),
+}
+
+
+_CANCEL = f"UPDATE orders SET state = 'canceled' WHERE order_id = %s AND {IS_OPEN}".encode()
 
 
 class Version1(Database):
@@ -28,95 +54,87 @@ class Version1(Database):
         self._symbols: set[str] = set()
 
     async def place(self, order: Order) -> None:
-        async with self.engine.begin() as connection:
+        """Match, store and settle an order in one transaction; on disk when it returns."""
+        async with self.pool.connection() as connection, connection.transaction():
             await self._lock(connection, order.symbol)
             made = await self._match(connection, order)
             if order.order_type == "market" and order.remaining_quantity:
                 order.state = "canceled"
-            await connection.execute(insert(orders).values(row(order)))
+            await connection.execute(INSERT_ORDER, order_values(order))
             if made:
-                await connection.execute(insert(trades), [row(trade) for trade in made])
                 await self._settle(connection, made)
 
     async def cancel(self, order_id: uuid.UUID) -> None:
-        async with self.engine.begin() as connection:
+        """Close an order if it is open; on disk when it returns."""
+        async with self.pool.connection() as connection:
             await connection.execute(
-                orders.update()
-                .where(orders.c.order_id == order_id, orders.c.state.in_(OPEN))
-                .values(state="canceled")
+                _CANCEL,
+                (order_id,),
             )
 
-    async def _lock(self, connection: AsyncConnection, symbol: str) -> None:
+    async def _lock(self, connection: AsyncConnection[Any], symbol: str) -> None:
         if symbol not in self._symbols:
-            await connection.execute(insert(symbols).values(symbol=symbol).on_conflict_do_nothing())
-        await connection.execute(
-            select(symbols.c.symbol).where(symbols.c.symbol == symbol).with_for_update()
-        )
+            await connection.execute(
+                "INSERT INTO symbols (symbol) VALUES (%s) ON CONFLICT DO NOTHING", (symbol,)
+            )
+        await connection.execute("SELECT FROM symbols WHERE symbol = %s FOR UPDATE", (symbol,))
         self._symbols.add(symbol)
 
-    async def _match(self, connection: AsyncConnection, taker: Order) -> list[Trade]:
+    async def _match(self, connection: AsyncConnection[Any], taker: Order) -> list[Trade]:
         made: list[Trade] = []
+        query = _MAKERS[taker.side, taker.order_type]
+        wanted = {"symbol": taker.symbol, "price": taker.price}
         while taker.remaining_quantity:
-            makers = (await connection.execute(self._makers(taker))).all()
+            makers = await (await connection.execute(query, wanted)).fetchall()
             for maker in makers:
-                quantity = min(taker.remaining_quantity, maker.remaining_quantity)
-                if not quantity:
+                if not taker.remaining_quantity:
                     break
-                left = maker.remaining_quantity - quantity
-                await connection.execute(
-                    orders.update()
-                    .where(orders.c.order_id == maker.order_id)
-                    .values(remaining_quantity=left, state="partially_filled" if left else "filled")
-                )
-                taker.remaining_quantity -= quantity
-                taker.state = "partially_filled" if taker.remaining_quantity else "filled"
-                bid, ask = (taker, maker) if taker.side == "bid" else (maker, taker)
-                made.append(
-                    Trade(
-                        uuid.uuid4(),
-                        taker.symbol,
-                        maker.price,
-                        quantity,
-                        bid.order_id,
-                        ask.order_id,
-                        bid.broker_id,
-                        ask.broker_id,
-                        datetime.now(UTC),
-                    )
-                )
+                made.append(await self._fill(connection, taker, *maker))
             if len(makers) < MAKERS_AT_ONCE:
                 break
         return made
 
-    def _makers(self, taker: Order) -> Select[Any]:
-        """The best orders of the other side, locked."""
-        buying = taker.side == "bid"
-        price = orders.c.price
-        query = select(
-            orders.c.order_id, orders.c.broker_id, price, orders.c.remaining_quantity
-        ).where(
-            orders.c.symbol == taker.symbol,
-            orders.c.side == ("ask" if buying else "bid"),
-            orders.c.state.in_(OPEN),
-            orders.c.valid_until > func.now(),
+    async def _fill(
+        self,
+        connection: AsyncConnection[Any],
+        taker: Order,
+        order_id: uuid.UUID,
+        broker_id: uuid.UUID,
+        price: int,
+        open_quantity: int,
+    ) -> Trade:
+        quantity = min(taker.remaining_quantity, open_quantity)
+        left = open_quantity - quantity
+        await connection.execute(
+            "UPDATE orders SET remaining_quantity = %s, state = %s WHERE order_id = %s",
+            (left, "partially_filled" if left else "filled", order_id),
         )
-        if taker.price is not None:
-            query = query.where(price <= taker.price if buying else price >= taker.price)
-        return (
-            query.order_by(price if buying else price.desc(), orders.c.sequence)
-            .limit(MAKERS_AT_ONCE)
-            .with_for_update()
+        taker.remaining_quantity -= quantity
+        taker.state = "partially_filled" if taker.remaining_quantity else "filled"
+        sides = [(taker.order_id, taker.broker_id), (order_id, broker_id)]
+        (bid, buyer), (ask, seller) = sides if taker.side == "bid" else reversed(sides)
+        return Trade(
+            trade_id=uuid.uuid4(),
+            symbol=taker.symbol,
+            price=price,
+            quantity=quantity,
+            bid_order_id=bid,
+            ask_order_id=ask,
+            buyer_id=buyer,
+            seller_id=seller,
+            executed_at=datetime.now(UTC),
         )
 
-    async def _settle(self, connection: AsyncConnection, made: list[Trade]) -> None:
+    async def _settle(self, connection: AsyncConnection[Any], made: list[Trade]) -> None:
+        """Store the trades and move the cash."""
         cash: Counter[uuid.UUID] = Counter()
         for trade in made:
             cash[trade.buyer_id] -= trade.price * trade.quantity
             cash[trade.seller_id] += trade.price * trade.quantity
-        # In one order everywhere, or two transactions would wait for each other.
-        for broker_id in sorted(cash):
-            await connection.execute(
-                brokers.update()
-                .where(brokers.c.broker_id == broker_id)
-                .values(balance=brokers.c.balance + cash[broker_id])
+        async with connection.cursor() as cursor:
+            await cursor.executemany(INSERT_TRADE, [trade_values(trade) for trade in made])
+            # In one order everywhere, or two transactions would wait for each other.
+            await cursor.executemany(
+                "UPDATE brokers SET balance = balance + %s WHERE broker_id = %s",
+                [(cash[broker_id], broker_id) for broker_id in sorted(cash)],
             )

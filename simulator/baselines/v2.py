@@ -27,6 +27,7 @@ class Version2(Database):
         self._stopping = False
 
     async def start(self) -> None:
+        """Let the open orders rest again, then begin to flush."""
         await super().start()
         for order in await self.open_orders():
             self._market.restore(order)
@@ -34,6 +35,7 @@ class Version2(Database):
         self._flushing = asyncio.create_task(self._flush())
 
     async def stop(self) -> None:
+        """Flush once more."""
         self._stopping = True
         if self._flushing is not None:
             with contextlib.suppress(asyncio.CancelledError):
@@ -41,26 +43,25 @@ class Version2(Database):
         await super().stop()
 
     async def place(self, order: Order) -> None:
+        """Match an order in memory; the next flush stores it."""
         self._market.place(order)
 
     async def cancel(self, order_id: uuid.UUID) -> None:
+        """Close an order in memory if it is open; the next flush stores that."""
         self._market.cancel(order_id)
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
+        """An order and its trades from PostgreSQL, after the next flush where it is not there."""
+        is_known = order_id in self._market.orders  # Asked first: a flush may forget it meanwhile.
         found = await super().order(order_id)
-        if found is None and order_id in self._market.orders:
-            await self._next_flush()
+        while found is None and is_known:  # The flush that runs now may have begun too early.
+            await self._flushed.wait()
             found = await super().order(order_id)
         return found
 
     def _forget(self, order: Order) -> None:
         """A closed order has been stored: reads find it in PostgreSQL."""
         self._market.orders.pop(order.order_id, None)
-
-    async def _next_flush(self) -> None:
-        flushed = self._flushed
-        await flushed.wait()
-        await self._flushed.wait()  # The one before may have begun too early.
 
     async def _flush(self) -> None:
         while True:

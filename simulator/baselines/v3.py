@@ -25,6 +25,7 @@ class Version3(Version2):
         self._recent: deque[Order] = deque()
 
     async def place(self, order: Order) -> None:
+        """Match an order in memory; the next flush stores it."""
         for trade in self._market.place(order):
             self._trades[trade.bid_order_id].append(trade)
             self._trades[trade.ask_order_id].append(trade)
@@ -40,22 +41,26 @@ class Version3(Version2):
         """Closed orders stay in memory until there are too many."""
 
     async def order(self, order_id: uuid.UUID) -> tuple[Order, list[Trade]] | None:
+        """An order and its trades from memory; from PostgreSQL when it has left the memory."""
         order = self._market.orders.get(order_id)
         if order is not None:
             return expired(order, datetime.now(UTC)), self._trades.get(order_id, [])
         return await super().order(order_id)
 
     async def prices(self, symbol: str, count: int) -> list[int]:
+        """Latest first, from memory."""
         kept = self._prices.get(symbol)
         if kept is None:
             return await super().prices(symbol, count)
         return [price for _, price in zip(range(count), kept, strict=False)]
 
     async def book(self, symbol: str, depth: int) -> tuple[list[Level], list[Level]]:
+        """Bids and asks from memory, best first."""
         return (
             self._market.levels(symbol, "bid", depth),
             self._market.levels(symbol, "ask", depth),
         )
 
     async def balance(self, broker_id: uuid.UUID) -> int:
+        """Cash from memory, in cents."""
         return self._market.cash[broker_id]

@@ -15,7 +15,7 @@ from simulator.load.flow import ORDER, generate
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
 
-SECONDS = 1.0
+SECONDS = 0.5
 START_SECONDS_MAX = 60.0
 OVERLOAD = 10_000  # Percent of B3: 70,000 orders a second.
 _ANSWER = (

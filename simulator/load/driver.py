@@ -122,8 +122,10 @@ class Driver:
             self._sleep_until(0.0)
             self._pool.collect(0)
         if self._open:
+            waiting, late = self._pool.waiting, f"{DRAIN_SECONDS_MAX:.0f} s after the end"
             self.samples.unsent += self._open
-            self.samples.note_error(f"unanswered {DRAIN_SECONDS_MAX:.0f} s after the end")
+            self.samples.note_error(f"not sent {late}: every connection was busy", waiting)
+            self.samples.note_error(f"unanswered {late}", self._open - waiting)
         for cancels in self._held.values():  # Nobody knows of their orders.
             self.samples.unsent += len(cancels)
         self._held.clear()

@@ -53,6 +53,11 @@ class ConnectionPool:
         self._free: list[Connection] = []
         self._waiting: deque[tuple[Any, bytes]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a free connection."""
+        return len(self._waiting)
+
     def open(self) -> None:
         """Make the first connections, one after the other. Raises
         :class:`~simulator.errors.Unreachable`."""

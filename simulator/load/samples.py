@@ -44,8 +44,9 @@ class Samples:
         self.latencies.append(latency_ms)
         self.outcomes.append(outcome)
 
-    def note_error(self, what: str) -> None:
-        self.errors[what] = self.errors.get(what, 0) + 1
+    def note_error(self, what: str, count: int = 1) -> None:
+        if count:
+            self.errors[what] = self.errors.get(what, 0) + count
 
     def note_refusal(self, what: str) -> None:
         self.refusals[what] = self.refusals.get(what, 0) + 1

@@ -55,7 +55,7 @@ BODIES = {
     "quantity null": (raw("quantity", "null"), "invalid_field"),
     "side unknown": (raw("side", '"buy"'), "invalid_field"),
     "side upper": (raw("side", '"BID"'), "invalid_field"),
-    "type unknown": (raw("order_type", '"stop"'), "invalid_field"),
+    "type unknown": (raw("order_type", '"iceberg"'), "invalid_field"),
     "symbol empty": (raw("symbol", '""'), "invalid_field"),
     "symbol lower": (raw("symbol", '"petr4"'), "invalid_field"),
     "symbol long": (raw("symbol", '"ABCDEFGHIJKLM"'), "invalid_field"),
@@ -75,7 +75,6 @@ BODIES = {
     "no symbol": (json.dumps(without("symbol")).encode(), "missing_field"),
     "no quantity": (json.dumps(without("quantity")).encode(), "missing_field"),
     "no side": (json.dumps(without("side")).encode(), "missing_field"),
-    "no type": (json.dumps(without("order_type")).encode(), "missing_field"),
     "no document": (json.dumps(without("document_number")).encode(), "missing_field"),
     "market with price": (
         json.dumps(order_body(price=5) | {"order_type": "market"}).encode(),

@@ -18,7 +18,7 @@ from protocol.units import (
 from runtime.http.problems import CODES
 from tests.support.documentation import PROBLEM, Documentation
 from tests.support.eventually import eventually
-from tests.support.running import BrokerClient, RunningExchange, bearer, order_body
+from tests.support.running import BrokerClient, RunningExchange, bearer, delete_orders, order_body
 
 LATE = {
     *(("cancel_order", 202), ("cancel_order_by_client_id", 202), ("amend_order", 202)),
@@ -54,8 +54,16 @@ def test_every_success_is_as_documented(
     ):
         assert alice.http.get(path).status_code == 200
     assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
-    assert alice.http.post(f"{by_client_id}/cancel").status_code == 204
-    assert alice.cancel(ids[0]).status_code == 204
+    assert alice.http.post("/orders/validate", json=order).status_code == 200
+    assert alice.http.post("/orders/batch", json={"orders": [order]}).status_code == 200
+    shown = {"prefer": "return=representation"}
+    for cancel in (f"{by_client_id}/cancel", f"/orders/{ids[0]}/cancel"):
+        assert alice.http.post(cancel).status_code == 204
+        assert alice.http.post(cancel, headers=shown).status_code == 200
+    assert delete_orders(alice, ids).status_code == 200
+    assert alice.http.post("/orders/cancel-all", json={}).status_code == 202
+    switch = {"timeout_seconds": 0}
+    assert alice.http.post("/orders/cancel-all-after", json=switch).status_code == 200
     stock = f"/admin/stocks/{symbol}"
     assert alice.http.put(stock, json={"name": "T"}, headers=admin).status_code == 200
     open_again = {"status": "open"}
@@ -73,6 +81,10 @@ def test_every_success_is_as_documented(
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
     assert alice.http.post(keys, headers=admin).status_code == 201
     assert alice.http.delete(keys, headers=admin).status_code == 204
+    broker = f"/admin/brokers/{registered['broker_id']}"
+    assert alice.http.put(f"{broker}/limits", json={}, headers=admin).status_code == 200
+    assert alice.http.get(f"{broker}/limits", headers=admin).status_code == 200
+    assert alice.http.post(f"{broker}/cancel-all", headers=admin).status_code == 202
 
     documented = {
         (name, int(status))
@@ -166,12 +178,14 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
 ) -> None:
     calls = documentation.operations()
     assert list(calls) == [
-        *("register_broker", "place_order", "list_orders"),
-        *("get_order", "amend_order", "cancel_order"),
-        *("get_order_by_client_id", "cancel_order_by_client_id", "list_trades"),
+        *("register_broker", "place_order", "cancel_orders", "validate_order", "place_orders"),
+        *("list_orders", "get_order", "amend_order", "cancel_order"),
+        *("get_order_by_client_id", "cancel_order_by_client_id"),
+        *("cancel_all_orders", "cancel_all_orders_after", "list_trades"),
         *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
         *("get_balance", "get_positions"),
-        *("issue_api_key", "revoke_api_keys", "set_stock", "set_stock_status", "bust_trade"),
+        *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
+        *("cancel_all_of_broker", "set_stock", "set_stock_status", "bust_trade"),
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
         *("get_trade_count", "reset_exchange"),
     ]

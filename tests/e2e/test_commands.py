@@ -2,8 +2,10 @@
 
 import json
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -95,6 +97,26 @@ def test_data_names_the_exchange_although_another_one_runs_here(
         assert "no exchange runs in nobody" in missing.stderr
     finally:
         assert here.stop() == 0
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_the_files_of_a_day_have_its_orders_and_pass_their_checksums(
+    exchange: RunningExchange, tmp_path: Path, file_format: str
+) -> None:
+    exchange.run("demo", "--orders", "60")
+    today = datetime.now(ZoneInfo("America/Sao_Paulo")).date()
+    options = ("--data", str(exchange.data), "--day", str(today), "--format", file_format)
+
+    def written() -> list[str]:
+        done = run("export", *options, "--output", str(tmp_path), "--json")
+        assert done.returncode == 0, done.stderr
+        files = json.loads(done.stdout)["files"]
+        return [Path(file["path"]).name for file in files] if files[0]["rows"] >= 60 else []
+
+    names = eventually(written, 30, "stored orders")
+    assert names == [f"{table}-{today}.{file_format}" for table in ("orders", "trades")]
+    check = ["sha256sum", "--check", *[f"{name}.sha256" for name in names]]
+    assert subprocess.run(check, cwd=tmp_path, check=False).returncode == 0
 
 
 def test_check_finds_what_was_changed_behind_its_back(exchange: RunningExchange) -> None:

@@ -202,11 +202,22 @@ def _symbol_of(feeder: Feeder, matcher: str) -> str:
 
 
 def million(count: int) -> None:
-    """Start of a matcher that has to read very many open orders back."""
-    with Fleet({"matcher": 1, "http": 1}) as fleet:
+    """Memory of very many open orders, and the start of a matcher that has to read them back."""
+    with Fleet() as fleet:
         feeder = Feeder(fleet, trading=False)
-        feeder.feed(count)
+        empty = fleet.memory_mib()
+        for _ in range(20):
+            feeder.feed(count // 20)
+            eventually(lambda: feeder.unstored() < 1_000, 300, "the batches to be stored")
         eventually(lambda: feeder.backlog() == 0, 300, "the orders to be matched")
+        eventually(lambda: feeder.unstored() == 0, 900, "everything to be stored")
+        pause(3)  # What is stored and notified leaves the streams.
+        memory = fleet.memory_mib()
+        say(
+            f"{feeder.open_orders():,} open orders; bytes for each:"
+            f" {_per_order(feeder, empty, memory, 'matcher-1')} in the matcher,"
+            f" {_per_order(feeder, empty, memory, 'redis')} in Redis"
+        )
         fleet.remove("matcher-1")
         started = time.monotonic()
         fleet.start("matcher-1")
@@ -218,6 +229,10 @@ def million(count: int) -> None:
             f" matcher {memory['matcher-1']:.0f} MiB, Redis {memory['redis']:.0f} MiB"
         )
         feeder.channel.close()
+
+
+def _per_order(feeder: Feeder, empty: dict[str, float], memory: dict[str, float], name: str) -> int:
+    return round((memory[name] - empty[name]) * 2**20 / feeder.open_orders())
 
 
 def day(count: int) -> None:

@@ -52,6 +52,7 @@ class Budget:
     frozen_seconds: float = 10.0
     overload_seconds: float = 60.0
     failpoint_seconds: float = 5.0
+    reference_commands: int = 10_000
     redis_binary: Path | None = None
 
 
@@ -62,6 +63,7 @@ SHORT = Budget(
     frozen_seconds=5.0,
     overload_seconds=5.0,
     failpoint_seconds=1.0,
+    reference_commands=1_000,
 )
 """For `make test`."""
 

@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from contextlib import ExitStack
 from functools import partial
 
 from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
@@ -106,20 +107,21 @@ def _has_lost(proxy: Proxy, replies: int) -> bool:
 
 def lost_replies(seed: int, budget: Budget) -> Row:
     """The reply to an append or a commit is lost on its way."""
-    with Fleet() as fleet:
+    with Fleet() as fleet, ExitStack() as halves:
         for name, word in (("http-1", b"_append"), ("matcher-1", b"_commit")):
             with Proxy(fleet.folder, fleet.redis.url, word) as proxy:
                 fleet.start(name, EXCHANGE_REDIS_URL=proxy.url)
                 fleet.wait_ready()
-                with trading(fleet, seed) as load:
-                    for _ in range(10):
-                        proxy.lose()
-                        pause(0.3)
-                    eventually(partial(_has_lost, proxy, 5), 10, "replies to be lost")
-                    fleet.start(name)
-                    fleet.wait_ready()
-                    verdict = judge(load)
-                    lost = proxy.lost
+                # The receivers of the first half stay: its orders may trade in the second.
+                load = halves.enter_context(trading(fleet, seed))
+                for _ in range(10):
+                    proxy.lose()
+                    pause(0.3)
+                eventually(partial(_has_lost, proxy, 5), 10, "replies to be lost")
+                fleet.start(name)
+                fleet.wait_ready()
+                verdict = judge(load)
+                lost = proxy.lost
             if not verdict.passed:
                 break
             # The next half has brokers of its own, and the oracles count over both.

@@ -6,19 +6,26 @@ from functools import partial
 import pytest
 
 from matcher.settings import MatcherSettings
-from matcher.worker import MatcherWorker
+from matcher.worker import SEND_AT, MatcherWorker
 from protocol import books, codec, keys
 from protocol.batches import GENESIS_HASH, chain_hash
 from protocol.books import Book
-from protocol.commands import AmendOrder, Tick
-from protocol.enums import OrderState
+from protocol.commands import (
+    AmendOrder,
+    BustTrade,
+    SetBroker,
+    SetInstrument,
+    SetStatus,
+    Tick,
+)
+from protocol.enums import InstrumentStatus, OrderState, Side
 from protocol.records import OrderRecord
 from protocol.registry import Instrument
 from runtime.process.errors import Fenced, HistoryMismatch, ServerRefused
 from runtime.process.settings import load
 from runtime.redis import leases
 from runtime.redis.channel import Channel
-from tests.support.builders import ask, bid, cancel
+from tests.support.builders import ALICE, BOB, ask, bid, cancel, iceberg, stop
 from tests.support.eventually import eventually
 from tests.support.feeding import append, list_symbol
 
@@ -95,6 +102,57 @@ def test_a_matcher_that_was_killed_continues_where_its_last_commit_was(
     assert order(channel, petr, 1).open_quantity == 4
 
 
+def test_hidden_quantity_waiting_stops_and_the_last_price_survive_a_kill(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, iceberg(ask(1000, 10), 4), ask(1000, 5), bid(1000, 6))
+    append(channel, petr, stop(Side.BID, 1001, 2), stop(Side.ASK, 900, 2))
+    killed = start()
+    step_until(killed, lambda: position(channel, petr) == b"5:2")
+    expected = killed.partitions[petr.partition].engine.state_hash()
+    append(channel, petr, stop(Side.BID, 1000, 5))  # The last price, 1000, triggers it.
+    again = start()
+    assert again.partitions[petr.partition].engine.state_hash() == expected
+    step_until(again, lambda: position(channel, petr) == b"6:4")
+    assert order(channel, petr, 2).state is OrderState.FILLED
+    special = order(channel, petr, 1).special
+    assert special is not None
+    assert (order(channel, petr, 1).open_quantity, special.hidden_quantity) == (4, 2)
+
+
+def test_rules_status_and_holdings_survive_a_kill(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, ask(1000, 10), bid(1000, 4), SetInstrument(5, 1, 500, 1000, 100, 60_000))
+    append(channel, petr, SetStatus(InstrumentStatus.AUCTION, "pre-open"), bid(1005, 3))
+    append(channel, petr, SetBroker(BOB, False), BustTrade(1, 1000, 4, ALICE, BOB, 1, 2))
+    killed = start()
+    step_until(killed, lambda: position(channel, petr) == b"7:1")
+    expected = killed.partitions[petr.partition].engine.state_hash()
+    partition = petr.partition
+    record = codec.decode_instrument(
+        channel.execute("HGET", keys.instrument_records(partition), "PETR4")
+    )
+    assert (record.status, record.busted_trades) == (InstrumentStatus.AUCTION, [1])
+    assert (record.indicative_price, record.indicative_quantity) == (1000, 3)
+    holding = keys.holding_field(petr.number, ALICE)
+    assert channel.execute("HGET", keys.holdings(partition), holding) == b"0"
+    append(channel, petr, SetStatus(InstrumentStatus.OPEN))
+    again = start()
+    assert again.partitions[partition].engine.state_hash() == expected
+    step_until(again, lambda: position(channel, petr) == b"8:2")
+    assert channel.execute("HGET", keys.holdings(partition), holding) == b"3"
+
+
+def test_an_auction_ends_by_itself_at_its_time(channel: Channel, start: Start) -> None:
+    """Nobody trades: the tick of the matcher brings the time."""
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, SetInstrument(1, 1, 0, 1000, 100, 1), ask(1100, 10), bid(1100, 4))
+    worker = start()
+    step_until(worker, lambda: position(channel, petr) == b"4:1")
+    assert order(channel, petr, 3).state is OrderState.FILLED
+
+
 def test_the_late_commit_of_a_replaced_matcher_is_fenced_and_harms_nothing(
     channel: Channel, start: Start
 ) -> None:
@@ -131,6 +189,19 @@ def test_a_poison_entry_is_dead_lettered_and_the_next_goes_on(
     letters = channel.execute("XRANGE", keys.dead(petr.partition), "-", "+")
     assert [fields[3] for _, fields in letters] == [b"2", b"3"]
     assert letters[0][1][7] == b"\xc1poison"
+
+
+def test_a_symbol_that_is_new_to_the_matcher_is_looked_up_while_commits_are_on_their_way(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    vale = list_symbol(channel, "VALE3")
+    assert petr.partition < vale.partition, "so that the one that is known comes first"
+    append(channel, petr, *[ask(1000, 1)] * 2 * SEND_AT)
+    append(channel, vale, ask(1000, 1))
+    step_until(worker, partial(stands_at, channel, vale, b"1:0"))
+    step_until(worker, partial(stands_at, channel, petr, b"%d:0" % (2 * SEND_AT)))
 
 
 def test_a_gap_in_the_log_stops_the_matcher(channel: Channel, start: Start) -> None:

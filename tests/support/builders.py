@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from matcher.engine import Engine
 from matcher.market import Market
 from matcher.snapshots import BookWrite
-from protocol.commands import CancelOrder, Command, PlaceOrder, Tick
+from protocol.commands import CancelOrder, Command, PlaceOrder, PlaceSpecialOrder, Tick
 from protocol.enums import ExecutionPrice, OrderType, Side
 from protocol.events import Event, Trade
 
@@ -31,6 +31,25 @@ def place(
     if price is None:
         return PlaceOrder(broker, "12345678901", side, OrderType.MARKET, None, quantity, None)
     return PlaceOrder(broker, "12345678901", side, OrderType.LIMIT, price, quantity, until)
+
+
+def iceberg(plain: PlaceOrder, display: int) -> PlaceSpecialOrder:
+    """The order, showing ``display`` at a time, without a ``valid_until``."""
+    return PlaceSpecialOrder(
+        *(plain.broker_id, plain.document_number, plain.side, plain.order_type, plain.price),
+        *(plain.quantity, None),
+        display_quantity=display,
+    )
+
+
+def stop(
+    side: Side, stop_price: int, quantity: int, limit: int | None = None, broker: str = ALICE
+) -> PlaceSpecialOrder:
+    """A stop order, or with ``limit`` a stop limit order."""
+    order_type = OrderType.STOP if limit is None else OrderType.STOP_LIMIT
+    return PlaceSpecialOrder(
+        *(broker, "1", side, order_type, limit, quantity, None), stop_price=stop_price
+    )
 
 
 def cancel(sequence: int) -> CancelOrder:

@@ -55,7 +55,8 @@ class Documentation:
 
     def _find(self, path: str) -> dict[str, Any] | None:
         parts = path.split("/")
-        for template, item in self._paths:
+        # A path without parameters goes before one with, as OpenAPI has it.
+        for template, item in sorted(self._paths, key=lambda path: "{" in "".join(path[0])):
             if len(template) == len(parts) and all(
                 part if wanted.startswith("{") else wanted == part
                 for wanted, part in zip(template, parts, strict=True)

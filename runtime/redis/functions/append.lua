@@ -37,8 +37,7 @@ local function append(keys, argv)
   local marks = 7 + count  -- Where their number stands.
   local first = marks + tonumber(argv[marks]) + 1
   local known = redis.call('HMGET', heads, '@time', '@bell', '@count', unpack(symbols))
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local now = clock_ms()
   local time = math.max(now, tonumber(known[1] or 0))
   local stamp = int(time)
   local taken = tonumber(known[3] or 0)

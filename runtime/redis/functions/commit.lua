@@ -1,20 +1,21 @@
 -- commit: one batch of each of some partitions. Each partition is written whole or not at all.
--- KEYS for each partition lease, batch, open, positions, balances, events, dead, then one key for
--- each value or list of: snapshots, book changes, closed orders, fills, prices.
+-- KEYS for each partition lease, batch, open, positions, balances, events, dead, holdings,
+-- instruments, then one key for each value or list of: snapshots, book changes, closed orders,
+-- fills, prices.
 -- ARGV history, token, commit id, length of price lists, then for each partition a section:
 --   its header, hash, payload, channel, message, then as many values as the header says of
---   position pairs, balance pairs, open pairs, open removals,
+--   position pairs, balance pairs, holding pairs, instrument pairs, open pairs, open removals,
 --   snapshots, book changes, closed orders                           (one key each),
 --   the lengths of the fill lists, then of the price lists           (one key each),
 --   the values of these lists, and for each dead letter symbol, sequence, reason, entry.
--- The header is thirteen unsigned numbers of eight bytes, little-endian: the number of the batch
--- before, the number of log entries, the bell, and the ten numbers of values.
+-- The header is fifteen unsigned numbers of eight bytes, little-endian: the number of the batch
+-- before, the number of log entries, the bell, and the twelve numbers of values.
 -- A section without a payload has no batch: only its bell is told.
 -- Fill lists grow only while their order is open.
 -- Returns for each partition OK; DUP when this commit was made before; FENCED when the lease is
 -- another's; CONFLICT when the batch number has moved; HISTORY.
-local COMMIT_KEYS, COMMIT_MARKS = 7, 5  -- What is in every section.
-local COMMIT_HEADER = '<I8I8I8I8I8I8I8I8I8I8I8I8I8'
+local COMMIT_KEYS, COMMIT_MARKS = 9, 5  -- What is in every section.
+local COMMIT_HEADER = '<I8I8I8I8I8I8I8I8I8I8I8I8I8I8I8'
 
 local function commit_refusal(lease, last, argv, before)
   if last[1] ~= argv[1] then return OTHER_HISTORY end
@@ -39,19 +40,21 @@ local function commit_values(keys, key, argv, at, counts)
   end
   many('HSET', keys[key + 3], counts[4])
   many('HSET', keys[key + 4], counts[5])
-  many('HSET', keys[key + 2], counts[6])
-  many('HDEL', keys[key + 2], counts[7])
-  each('SET', counts[8])
-  each('APPEND', counts[9])
+  many('HSET', keys[key + 7], counts[6])
+  many('HSET', keys[key + 8], counts[7])
+  many('HSET', keys[key + 2], counts[8])
+  many('HDEL', keys[key + 2], counts[9])
   each('SET', counts[10])
-  local lengths, fills, prices = at, counts[11], counts[12]
+  each('APPEND', counts[11])
+  each('SET', counts[12])
+  local lengths, fills, prices = at, counts[13], counts[14]
   at = at + fills + prices
   for i = 0, fills + prices - 1 do
     many('RPUSH', keys[name], tonumber(argv[lengths + i]))
     if i >= fills then redis.call('LTRIM', keys[name], -tonumber(argv[4]), -1) end
     name = name + 1
   end
-  for _ = 1, counts[13] do
+  for _ = 1, counts[15] do
     redis.call('XADD', keys[key + 6], 'MAXLEN', '~', 10000, '*', 'symbol', argv[at],
                'sequence', argv[at + 1], 'reason', argv[at + 2], 'entry', argv[at + 3])
     at = at + 4
@@ -85,12 +88,12 @@ local function commit(keys, argv)
     -- Over what belongs to this section, also where it was refused.
     at = at + COMMIT_MARKS
     key = key + COMMIT_KEYS
-    for i = 4, 10 do at = at + counts[i] end
-    for i = 8, 12 do key = key + counts[i] end
+    for i = 4, 12 do at = at + counts[i] end
+    for i = 10, 14 do key = key + counts[i] end
     local lengths = at
-    at = at + counts[11] + counts[12]
+    at = at + counts[13] + counts[14]
     for i = lengths, at - 1 do at = at + tonumber(argv[i]) end
-    at = at + 4 * counts[13]
+    at = at + 4 * counts[15]
   end
   return replies
 end

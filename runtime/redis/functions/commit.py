@@ -13,7 +13,7 @@ from runtime.process.errors import Fenced, HistoryChanged
 from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.library import OTHER_HISTORY, function_call
 
-_header = Struct("<13Q").pack
+_header = Struct("<15Q").pack
 _flat = chain.from_iterable
 
 
@@ -61,6 +61,8 @@ def _fixed_names(partition: int) -> tuple[str, ...]:
         keys.balances(partition),
         keys.events(partition),
         keys.dead(partition),
+        keys.holdings(partition),
+        keys.instrument_records(partition),
     )
 
 
@@ -74,6 +76,8 @@ def _add_section(arguments: list[Any], changes: Commit) -> None:
         changes.bell,
         2 * len(changes.positions),
         2 * len(changes.balances),
+        2 * len(changes.holdings),
+        2 * len(changes.instruments),
         2 * len(changes.open_orders),
         len(closed),  # Their fields leave the open orders.
         len(snapshots),
@@ -87,6 +91,8 @@ def _add_section(arguments: list[Any], changes: Commit) -> None:
     arguments += (header, changes.hash, changes.payload, channel, changes.decided)
     arguments += _flat(changes.positions.items())
     arguments += _flat(changes.balances.items())
+    arguments += _flat(changes.holdings.items())
+    arguments += _flat(changes.instruments.items())
     arguments += _flat(changes.open_orders.items())
     arguments += closed
     arguments += snapshots.values()

@@ -12,6 +12,12 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
+-- The clock of Redis, in ms.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+
 -- redis.call with a long tail of arguments, in bites of an even number of them.
 local function call_many(command, key, values, first, last)
   while first <= last do

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.calendar.settings import CalendarSettings
 from ingress.settings import IngressSettings
 from matcher.settings import MatcherSettings
 from notifier.settings import NotifierSettings
@@ -17,7 +18,14 @@ from runtime.process.settings import Settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 ROWS = dict(re.findall(r"^\| `(EXCHANGE_\w+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE))
-WORKERS = (IngressSettings, MatcherSettings, NotifierSettings, PersisterSettings, ReadapiSettings)
+WORKERS = (
+    CalendarSettings,
+    IngressSettings,
+    MatcherSettings,
+    NotifierSettings,
+    PersisterSettings,
+    ReadapiSettings,
+)
 
 
 def settings_of(cls: type[Settings]) -> dict[str, Any]:

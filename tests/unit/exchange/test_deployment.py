@@ -15,7 +15,7 @@ from runtime.process.settings import Settings
 from runtime.redis.genesis import REQUIRED
 
 ROOT = Path(__file__).parents[3]
-WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier")
+WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier", "calendar")
 
 
 @pytest.fixture(scope="module")

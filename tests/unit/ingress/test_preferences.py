@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingress.preferences import OrderHeaders, order_headers, wait_seconds
+from ingress.preferences import OrderHeaders, order_headers, wait_seconds, wants_order
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,23 @@ def test_both_headers_are_found_and_several_of_one_are_joined() -> None:
     ]
     assert order_headers(headers) == OrderHeaders(b"k", 2)
     assert order_headers([(b"host", b"x")]) == OrderHeaders(None, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([b"return=representation"], True),
+        ([b'Return = "representation"; x=y'], True),
+        ([b"wait=1, return=representation"], True),
+        ([b"wait=1", b"return=representation"], True),
+        ([b"return=minimal, return=representation"], False),
+        ([b"return=minimal"], False),
+        ([b"return"], False),
+        ([b"representation"], False),
+        ([], False),
+    ],
+)
+def test_the_representation_is_wanted_where_the_first_return_says_so(
+    values: list[bytes], wanted: bool
+) -> None:
+    assert wants_order([(b"host", b"x"), *[(b"prefer", value) for value in values]]) is wanted

@@ -2,8 +2,11 @@
 
 import pytest
 
-from matcher.engine import INVALID_ORDER, ORDER_NOT_OPEN, Engine
-from protocol.commands import AmendOrder, PlaceOrder, Tick
+from matcher.engine import Engine
+from matcher.order import Order
+from matcher.refusals import INVALID_ORDER, ORDER_NOT_OPEN
+from protocol import codec
+from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, Tick
 from protocol.enums import ExecutionPrice, OrderState, OrderType, Side, StateReason
 from protocol.events import (
     CommandRefused,
@@ -257,8 +260,45 @@ def test_an_engine_restored_from_its_records_has_the_same_state() -> None:
     again = Engine()
     copy = again.market(SYMBOL, 1)
     copy.sequence, copy.trade_number = market.sequence, market.trade_number
+    copy.last_price = market.last_price
+    copy.holdings.update(market.holdings)
     for order in sorted(market.book.orders.values(), key=lambda o: o.priority):
         again.restore(order.record(SYMBOL, 1))
     again.balances.update(pit.engine.balances)
     assert again.state_hash() == pit.engine.state_hash()
     again.check_invariants()
+
+
+def test_the_encoded_order_is_its_record_and_comes_back(pit: Pit) -> None:
+    pit.apply(ask(1000, 10), bid(1000, 4), amend(1, quantity=9), ask(1001, 5))
+    for order in pit.market.book.orders.values():
+        record = order.record(SYMBOL, 1)
+        assert order.encoded(SYMBOL, 1) == codec.encode(record)
+        assert Order.restored(record).record(SYMBOL, 1) == record
+
+
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [
+        (CancelOrder(1, ALICE), "not_owner"),
+        (CancelOrder(1, ALICE, START_MS), "order_not_open"),  # No order was created then.
+        (CancelOrder(2, BOB), "order_not_open"),
+        (AmendOrder(1, None, 4, None, 9, ALICE), "not_owner"),
+        (AmendOrder(1, None, 4, None, 9, BOB, START_MS), "order_not_open"),
+        (AmendOrder(1, None, 4, None, 9, BOB, START_MS + 1), "version_mismatch"),
+    ],
+)
+def test_a_command_for_another_order_or_of_another_broker_is_refused_first(
+    pit: Pit, command: CancelOrder | AmendOrder, refusal: str
+) -> None:
+    pit.apply(ask(1000, 10))
+    assert pit.last(command) == [CommandRefused(refusal)]
+    assert pit.open_quantities() == {1: 10}
+
+
+def test_a_command_that_names_its_order_exactly_is_applied(pit: Pit) -> None:
+    pit.apply(ask(1000, 10))
+    (amended,) = pit.last(AmendOrder(1, None, 4, None, 1, BOB, START_MS + 1))
+    assert isinstance(amended, OrderAmended)
+    (canceled,) = pit.last(CancelOrder(1, BOB, START_MS + 1))
+    assert isinstance(canceled, OrderCanceled)

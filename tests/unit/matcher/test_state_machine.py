@@ -10,12 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from matcher.engine import Engine
 from matcher.market import Market
+from matcher.sessions import take_instrument
 from protocol import codec
-from protocol.commands import AmendOrder, CancelOrder, Command, Tick
-from protocol.enums import Side
+from protocol.commands import Command, Tick
 from protocol.events import Event
 from protocol.records import OrderRecord
-from tests.support.builders import START_MS, SYMBOL, place
+from tests.support.builders import START_MS, SYMBOL
+from tests.support.flows import RECIPES, STEPS, Recipe, resolved
 from tests.support.naive import NaiveEngine
 
 NUMBER = 1
@@ -30,6 +31,9 @@ class MatcherWithCrashes(RuleBasedStateMachine):
         self.expected: list[list[Event]] = []
         self.stored: dict[int, bytes] = {}
         self.position = (0, 0)
+        self.last_price = 0
+        self.holdings: dict[str, int] = {}
+        self.instrument: bytes | None = None
         self.cash: dict[str, int] = {}
         self.recover()
 
@@ -38,9 +42,13 @@ class MatcherWithCrashes(RuleBasedStateMachine):
         self.engine = Engine()
         self.engine.balances.update(self.cash)
         self.market = Market(SYMBOL, NUMBER, *self.position)
+        self.market.last_price = self.last_price
+        self.market.holdings.update(self.holdings)
+        if self.instrument is not None:
+            self.market.set_instrument(codec.decode_instrument(self.instrument))
         self.engine.markets[SYMBOL] = self.market
         records = [codec.decode_order(r) for r in self.stored.values()]
-        for record in sorted(records, key=lambda r: r.priority or r.sequence):
+        for record in sorted(records, key=lambda r: r.turn):
             self.engine.restore(record)
         self.engine.check_invariants()
 
@@ -49,33 +57,9 @@ class MatcherWithCrashes(RuleBasedStateMachine):
         self.log.append((self.time_ms, command))
         self.expected.append(self.naive.apply(len(self.log), self.time_ms, command))
 
-    @rule(
-        step=st.integers(0, 3),
-        side=st.sampled_from(Side),
-        price=st.none() | st.integers(997, 1003),
-        quantity=st.integers(1, 9),
-        broker=st.sampled_from(["a", "b", "c"]),
-        life=st.one_of(st.integers(0, 30), st.just(10**9)),
-    )
-    def order(
-        self, step: int, side: Side, price: int | None, quantity: int, broker: str, life: int
-    ) -> None:
-        until = self.time_ms + step + life
-        self.append(step, place(side, price, quantity, broker, until))
-
-    @rule(step=st.integers(0, 3), which=st.floats(0, 1, exclude_max=True))
-    def cancel(self, step: int, which: float) -> None:
-        self.append(step, CancelOrder(1 + int(which * (len(self.log) + 1))))
-
-    @rule(
-        step=st.integers(0, 3),
-        which=st.floats(0, 1, exclude_max=True),
-        price=st.none() | st.integers(997, 1003),
-        quantity=st.none() | st.integers(1, 12),
-    )
-    def amend(self, step: int, which: float, price: int | None, quantity: int | None) -> None:
-        sequence = 1 + int(which * (len(self.log) + 1))
-        self.append(step, AmendOrder(sequence, price, quantity, None))
+    @rule(step=STEPS, recipe=RECIPES)
+    def command(self, step: int, recipe: Recipe) -> None:
+        self.append(step, resolved(recipe, len(self.log) + 1, self.time_ms + step))
 
     @rule(step=st.integers(0, 40))
     def tick(self, step: int) -> None:
@@ -103,6 +87,11 @@ class MatcherWithCrashes(RuleBasedStateMachine):
                 self.stored.pop(record.sequence, None)
         self.market.changed.clear()
         self.position = (self.market.sequence, self.market.trade_number)
+        self.last_price = self.market.last_price
+        self.holdings.update(self.market.take_holdings())
+        instrument = take_instrument(self.market)
+        if instrument is not None:
+            self.instrument = codec.encode(instrument)
         self.cash = dict(self.engine.balances)
         self.engine.cash_changed.clear()
 
@@ -123,8 +112,9 @@ class MatcherWithCrashes(RuleBasedStateMachine):
             time_ms, command = self.log[sequence - 1]
             events = self.engine.apply(self.market, sequence, time_ms, command)
             assert events == self.expected[sequence - 1]
-        resting = {s: o.open_quantity for s, o in self.market.book.orders.items()}
+        resting = {s: o.total_quantity for s, o in self.market.book.orders.items()}
         assert resting == {o.sequence: o.open for o in self.naive.orders}
+        assert self.market.holdings == self.naive.shares
         cash = {b: c for b, c in self.engine.balances.items() if c}
         assert cash == {b: c for b, c in self.naive.cash.items() if c}
 

@@ -49,6 +49,7 @@ from protocol.events import (
 )
 from protocol.records import FillRecord, InstrumentRecord, OrderRecord, Special
 from protocol.registry import (
+    BrokerLimitsSet,
     BrokerRegistered,
     EndpointAdded,
     EndpointDisabled,
@@ -258,6 +259,7 @@ def test_a_registry_entry_survives_the_wire() -> None:
             EndpointAdded("e", "b", "https://x", "whsec_x"),
             EndpointDisabled("e"),
             InstrumentListed("PETR4", 1, 2),
+            BrokerLimitsSet("b", False, 1, 2, 3, 4, 5, 6, 7),
         ]
     )
     assert codec.decode_registry(codec.encode(entry)) == entry

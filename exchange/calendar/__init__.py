@@ -1,0 +1,1 @@
+"""The worker that opens and closes the trading day by the clock."""
