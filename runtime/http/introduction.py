@@ -119,10 +119,10 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Place, read, amend and cancel orders.",
         (
             "place_order",
+            "list_orders",
             "cancel_orders",
             "validate_order",
             "place_orders",
-            "list_orders",
             "get_order",
             "amend_order",
             "cancel_order",

@@ -178,8 +178,8 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
 ) -> None:
     calls = documentation.operations()
     assert list(calls) == [
-        *("register_broker", "place_order", "cancel_orders", "validate_order", "place_orders"),
-        *("list_orders", "get_order", "amend_order", "cancel_order"),
+        *("register_broker", "place_order", "list_orders", "cancel_orders"),
+        *("validate_order", "place_orders", "get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
         *("cancel_all_orders", "cancel_all_orders_after", "list_trades"),
         *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
