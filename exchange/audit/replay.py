@@ -196,10 +196,3 @@ class PartitionReplay:
 def _orders(records: list[bytes]) -> list[OrderRecord]:
     """What records say; those of an earlier version have fewer fields."""
     return [codec.decode_order(record) for record in records]
-
-
-def _are_same(records: list[bytes], stored: list[bytes]) -> bool:
-    """Whether these are the same orders; those of an earlier release have fewer bytes."""
-    return records == stored or [codec.decode_order(record) for record in records] == [
-        codec.decode_order(record) for record in stored
-    ]
