@@ -1,30 +1,18 @@
-"""What OpenAPI says of the calls of ingress. The examples come from the code that answers."""
+"""What OpenAPI says of the calls of one order. The examples come from the code that answers."""
 
 from typing import Any
 
 import msgspec
 
 from ingress import refusals
-from ingress.batches import batch_answer, item_problem
 from ingress.bodies import (
-    BATCH_BYTES_MAX,
     AcceptedAnswer,
     AmendBody,
-    BatchAnswer,
-    BatchBody,
-    BatchItem,
-    CancelAfterAnswer,
-    CancelAfterBody,
-    CancelAllBody,
-    CancelBatchBody,
-    MassCancelAnswer,
     OrderBody,
-    RawBatch,
     ValidatedAnswer,
 )
 from ingress.intake import (
     accepted,
-    decode,
     in_the_log,
     parse_amendment,
     parse_order,
@@ -32,7 +20,6 @@ from ingress.intake import (
     validated,
 )
 from ingress.limits import refuse_order
-from ingress.mass_routes import cancel_after_answer, mass_cancel_answer
 from ingress.preferences import WAIT_SECONDS_MAX
 from protocol.enums import OrderState
 from protocol.registry import BrokerLimitsSet
@@ -48,7 +35,7 @@ from runtime.http.orders import client_order_not_found, forbidden, order_answer,
 from runtime.http.problems import Problem, unauthorized, unavailable
 from runtime.http.schemas import InTheLogAnswer, OrderAnswer
 
-_LIMIT: dict[str, Any] = {
+LIMIT_ORDER: dict[str, Any] = {
     "document_number": samples.DOCUMENT_NUMBER,
     "side": samples.ORDER.side.value,
     "order_type": "limit",
@@ -58,7 +45,7 @@ _LIMIT: dict[str, Any] = {
     "valid_until": samples.VALID_UNTIL,
     "client_order_id": samples.CLIENT_ORDER_ID,
 }
-_MARKET: dict[str, Any] = {
+MARKET_ORDER: dict[str, Any] = {
     "document_number": samples.DOCUMENT_NUMBER,
     "side": "ask",
     "order_type": "market",
@@ -84,16 +71,17 @@ _STOP: dict[str, Any] = {
     "quantity": 1000,
     "time_in_force": "gtc",
 }
-_PLACED = parse_order(msgspec.json.encode(_LIMIT), samples.BROKER.broker_id)[1]
+_PLACED = parse_order(msgspec.json.encode(LIMIT_ORDER), samples.BROKER.broker_id)[1]
+ACCEPTED = accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS)
 _ORDER = order_answer(samples.ORDER, [samples.FILL])
 _NO_ANSWER = ConnectionError("Connection closed by server.")
-_NOT_KEPT = (unavailable(), refusals.outcome_unknown(_NO_ANSWER))
+NOT_KEPT = (unavailable(), refusals.outcome_unknown(_NO_ANSWER))
 _FILLED = samples.ORDER.filled_quantity
 
 
 def _placing(changes: dict[str, Any], key: bytes | None = None) -> Problem:
     """The problem of the limit order with these changes; ``None`` leaves a field out."""
-    body = {name: value for name, value in (_LIMIT | changes).items() if value is not None}
+    body = {name: value for name, value in (LIMIT_ORDER | changes).items() if value is not None}
     return raised(parse_order, msgspec.json.encode(body), samples.BROKER.broker_id, key)
 
 
@@ -101,6 +89,7 @@ def _amending(body: bytes, if_match: bytes | None = None) -> Problem:
     return raised(parse_amendment, body, samples.ORDER.sequence, if_match, samples.TIME_MS)
 
 
+INVALID_PRICE = _placing({"price": 0})
 _PASSED = raised(refuse_passed, samples.TIME_MS - 1, samples.TIME_MS)
 
 _LIMITED = tuple(
@@ -116,7 +105,7 @@ _ORDER_PROBLEMS = (
     refusals.sent_before(samples.ORDER_ID, with_header=False),
     raised(parse_order, b"price=3150", samples.BROKER.broker_id),
     *_LIMITED,
-    _placing({"price": 0}),
+    INVALID_PRICE,
     _placing({"symbol": None}),
     _placing({"prize": 3150}),
     _placing({"price": None}),
@@ -139,7 +128,7 @@ _IDEMPOTENCY_KEY = header_parameter(
     "Another way to send the `client_order_id`, with or without double quotes.",
     {"type": "string", "pattern": f'^({CLIENT_ORDER_ID}|"{CLIENT_ORDER_ID}")$'},
 )
-_WAIT = header_parameter(
+WAIT = header_parameter(
     "Prefer",
     f"`wait=N` waits up to N seconds, at most {WAIT_SECONDS_MAX}, for the matcher"
     " (RFC 7240). Other preferences are ignored.",
@@ -154,11 +143,11 @@ PLACE = Operation(
     " matched, and shows the order with its trades. With a `client_order_id`, or the header"
     " `Idempotency-Key`, the request can be repeated safely: the same body is answered with the"
     " first order.",
-    parameters=(_IDEMPOTENCY_KEY, _WAIT),
+    parameters=(_IDEMPOTENCY_KEY, WAIT),
     body=OrderBody,
     body_examples={
-        "limit order": _LIMIT,
-        "market order": _MARKET,
+        "limit order": LIMIT_ORDER,
+        "market order": MARKET_ORDER,
         "iceberg order for the day": _ICEBERG,
         "stop order": _STOP,
     },
@@ -172,14 +161,14 @@ PLACE = Operation(
         201: Success(
             "The order is in the log, on disk; with `Prefer`, the order as it was decided.",
             (AcceptedAnswer, OrderAnswer),
-            accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS),
+            ACCEPTED,
             ("Location", "Preference-Applied"),
         ),
     },
-    problems=(*_ORDER_PROBLEMS, *_NOT_KEPT),
+    problems=(*_ORDER_PROBLEMS, *NOT_KEPT),
 )
 
-_RETURN = header_parameter(
+RETURN = header_parameter(
     "Prefer",
     "With `return=representation` the answer shows the order as it ended (RFC 7240), so that you"
     " see whether it was filled before the cancel. Other preferences are ignored.",
@@ -205,18 +194,18 @@ CANCEL = Operation(
     operation_id="cancel_order",
     summary="Cancel an order",
     description="To cancel an order that is closed already is no error.",
-    parameters=(_RETURN,),
+    parameters=(RETURN,),
     answers=_CANCEL_ANSWERS,
-    problems=(unauthorized("api key"), forbidden(), order_not_found(), *_NOT_KEPT),
+    problems=(unauthorized("api key"), forbidden(), order_not_found(), *NOT_KEPT),
 )
 
 CANCEL_BY_CLIENT_ID = Operation(
     operation_id="cancel_order_by_client_id",
     summary="Cancel an order by the broker's own id",
     description="The same as `cancel_order`.",
-    parameters=(_RETURN,),
+    parameters=(RETURN,),
     answers=_CANCEL_ANSWERS,
-    problems=(unauthorized("api key"), client_order_not_found(), *_NOT_KEPT),
+    problems=(unauthorized("api key"), client_order_not_found(), *NOT_KEPT),
 )
 
 VALIDATE = Operation(
@@ -226,130 +215,9 @@ VALIDATE = Operation(
     " placed. What depends on the market, as the state of the symbol, is not checked.",
     parameters=(_IDEMPOTENCY_KEY,),
     body=OrderBody,
-    body_examples={"limit order": _LIMIT},
+    body_examples={"limit order": LIMIT_ORDER},
     answers={200: Success("The order would be taken now.", ValidatedAnswer, validated(_PLACED))},
     problems=(*_ORDER_PROBLEMS, unavailable()),
-)
-
-PLACE_BATCH = Operation(
-    operation_id="place_orders",
-    summary="Place many orders",
-    description="Each order is answered as `place_order` would answer it alone, in the order of the"
-    " request; one that is refused harms no other. `Prefer: wait=2` holds for all of them. After"
-    " a 503 of an item the rules of the status 503 hold for this item.",
-    parameters=(_WAIT,),
-    body=BatchBody,
-    body_bytes_max=BATCH_BYTES_MAX,
-    body_examples={"two orders": {"orders": [_LIMIT, _MARKET]}},
-    answers={
-        200: Success(
-            "What became of each order.",
-            BatchAnswer,
-            batch_answer(
-                [
-                    BatchItem(
-                        201,
-                        order=msgspec.Raw(
-                            accepted(samples.SYMBOL, _PLACED, samples.ORDER_ID, samples.TIME_MS)
-                        ),
-                    ),
-                    BatchItem(422, problem=item_problem(_placing({"price": 0}), "#/orders/1")),
-                ]
-            ),
-            ("Preference-Applied",),
-        )
-    },
-    problems=(
-        unauthorized("api key"),
-        raised(decode, msgspec.json.Decoder(RawBatch), b"orders"),
-        raised(decode, msgspec.json.Decoder(RawBatch), b'{"orders":[]}'),
-        raised(decode, msgspec.json.Decoder(RawBatch), b"{}"),
-        raised(decode, msgspec.json.Decoder(RawBatch), b'{"ordens":[]}'),
-        unavailable(),
-    ),
-)
-
-CANCEL_BATCH = Operation(
-    operation_id="cancel_orders",
-    summary="Cancel many orders",
-    description="Each cancel is answered as `cancel_order` would answer it alone.",
-    parameters=(_RETURN,),
-    body=CancelBatchBody,
-    body_examples={"one order": {"order_ids": [samples.ORDER_ID]}},
-    answers={
-        200: Success(
-            "What became of each cancel.",
-            BatchAnswer,
-            batch_answer(
-                [
-                    BatchItem(204),
-                    BatchItem(404, problem=item_problem(order_not_found(), "#/order_ids/1")),
-                ]
-            ),
-            ("Preference-Applied",),
-        )
-    },
-    problems=(
-        unauthorized("api key"),
-        raised(decode, msgspec.json.Decoder(CancelBatchBody), b"order_ids"),
-        raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"order_ids":[]}'),
-        raised(decode, msgspec.json.Decoder(CancelBatchBody), b"{}"),
-        raised(decode, msgspec.json.Decoder(CancelBatchBody), b'{"ids":[]}'),
-        unavailable(),
-    ),
-)
-
-_MASS_CANCEL_ID = "5d0c8f5e-6b1f-4c39-9a0e-2f7d3b9e4a61"
-_ALL = msgspec.json.Decoder(CancelAllBody)
-_AFTER = msgspec.json.Decoder(CancelAfterBody)
-
-CANCEL_ALL = Operation(
-    operation_id="cancel_all_orders",
-    summary="Cancel all orders",
-    description="All orders of the broker, or those that have the `symbol`, the `side` and the"
-    " `document_number` that are named. Every order is reached that was acknowledged before this"
-    " request was sent. To name the symbol is cheaper: otherwise the cancel goes to every symbol.",
-    body=CancelAllBody,
-    body_examples={"one side of a symbol": {"symbol": samples.SYMBOL, "side": "bid"}, "all": {}},
-    answers={
-        202: Success(
-            "The cancel is in the log of each symbol, on disk, and will be carried out.",
-            MassCancelAnswer,
-            mass_cancel_answer(_MASS_CANCEL_ID),
-        )
-    },
-    problems=(
-        unauthorized("api key"),
-        raised(decode, _ALL, b""),
-        raised(decode, _ALL, b'{"side":"buy"}'),
-        raised(decode, _ALL, b'{"symbols":[]}'),
-        *_NOT_KEPT,
-    ),
-)
-
-CANCEL_AFTER = Operation(
-    operation_id="cancel_all_orders_after",
-    summary="Arm the dead-man switch",
-    description="When the switch is not armed again within `timeout_seconds`, all orders of the"
-    " broker are canceled, once, with the reason `cancel_timer`. Each call begins anew; 0 takes the"
-    " switch away. Orders that are placed afterwards are not canceled.",
-    body=CancelAfterBody,
-    body_examples={"arm it": {"timeout_seconds": 60}, "take it away": {"timeout_seconds": 0}},
-    answers={
-        200: Success(
-            "The switch as it is now; it is kept on disk.",
-            CancelAfterAnswer,
-            cancel_after_answer(60, samples.TIME_MS + 60_000, _MASS_CANCEL_ID),
-        )
-    },
-    problems=(
-        unauthorized("api key"),
-        raised(decode, _AFTER, b""),
-        raised(decode, _AFTER, b'{"timeout_seconds":-1}'),
-        raised(decode, _AFTER, b"{}"),
-        raised(decode, _AFTER, b'{"timeout":60}'),
-        unavailable(),
-    ),
 )
 
 AMEND = Operation(
@@ -390,6 +258,6 @@ AMEND = Operation(
         _PASSED,
         _amending(b"{}"),
         _amending(b'{"price":3155}', b"2"),
-        *_NOT_KEPT,
+        *NOT_KEPT,
     ),
 )

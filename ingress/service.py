@@ -14,6 +14,7 @@ from ingress.admin_documentation import (
     SET_LIMITS,
 )
 from ingress.appender import Appender
+from ingress.batch_documentation import CANCEL_AFTER, CANCEL_ALL, CANCEL_BATCH, PLACE_BATCH
 from ingress.batches import BatchRoutes
 from ingress.bodies import BATCH_BYTES_MAX
 from ingress.broadcast import Broadcast
@@ -23,12 +24,8 @@ from ingress.debug import debug_router
 from ingress.documentation import (
     AMEND,
     CANCEL,
-    CANCEL_AFTER,
-    CANCEL_ALL,
-    CANCEL_BATCH,
     CANCEL_BY_CLIENT_ID,
     PLACE,
-    PLACE_BATCH,
     VALIDATE,
 )
 from ingress.instrument_documentation import BUST_TRADE, SET_STATUS, SET_STOCK

@@ -170,8 +170,7 @@ class BookSide:
 
 class Book:
     """Both sides of one symbol, and the stop orders that wait. ``orders`` has all of them, by their
-    sequence. ``counts`` says how many each broker has, where someone wants to know it
-    (:meth:`count`); then ``match`` must not be used, which does not keep it."""
+    sequence. ``counts`` says how many each broker has, where someone wants to know it."""
 
     __slots__ = ("asks", "bids", "counts", "orders", "stops")
 
@@ -256,6 +255,8 @@ class Book:
             taker.open_quantity = wanted - quantity
             if quantity == offered:
                 del self.orders[maker.sequence]
+                if self.counts is not None:
+                    self.counts[maker.broker_id] -= 1
             yield maker, quantity
 
     def check_invariants(self, may_cross: bool = False) -> None:

@@ -24,8 +24,8 @@ class Market:
 
     ``last_price`` is that of the last trade in cents, 0 before the first. ``holdings`` maps broker
     ids to the shares that they have bought less those that they have sold; they sum to 0.
-    ``is_plain`` says that the market is open and has no rules, so plain orders need no checks;
-    ``is_free`` that at least no broker has limits.
+    ``is_plain`` says that the market is open (``is_open``) and has no rules and no limits, so plain
+    orders need no checks.
     ``changed`` and ``holdings_changed`` collect the orders and brokers that the current batch has
     touched.
     """
@@ -42,7 +42,7 @@ class Market:
         "instrument",
         "instrument_changed",
         "instrument_number",
-        "is_free",
+        "is_open",
         "is_plain",
         "last_price",
         "price_band",
@@ -69,7 +69,7 @@ class Market:
         self.holdings_changed: set[str] = set()
         self.instrument: InstrumentRecord | None = None
         self.instrument_changed = False
-        self.is_free = self.is_plain = True
+        self.is_open = self.is_plain = True
         self.price_band: Band | None = None
         self.halt_band: Band | None = None
 
@@ -115,8 +115,8 @@ class Market:
         self.book.count(any(broker.open_orders_max for broker in record.brokers.values()))
         is_open = record.status is InstrumentStatus.OPEN
         has_rules = rules.tick_size > 1 or rules.lot_size > 1 or self.halt_band is not None
-        self.is_free = is_open and not record.brokers
-        self.is_plain = self.is_free and not has_rules
+        self.is_open = is_open
+        self.is_plain = is_open and not has_rules and not record.brokers
 
     def change_instrument(self, time_ms: int, **changes: Any) -> None:
         """Change fields of the record; the entry at which the market stands is the cause."""

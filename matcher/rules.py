@@ -23,7 +23,10 @@ def is_easy(market: Market, command: PlaceOrder) -> bool:
     """Whether a plain limit order passes every check and can only trade within the band, so that
     it may be matched like one in a market without rules. A quick look; false proves nothing."""
     price, instrument = command.price, market.instrument
-    if price is None or instrument is None or not market.is_free:
+    if price is None or instrument is None or not market.is_open:
+        return False
+    broker = instrument.brokers.get(command.broker_id)
+    if broker is not None and _is_limited(market, broker, price, command.quantity):
         return False
     rules = instrument.rules
     if price % rules.tick_size or command.quantity % rules.lot_size:
@@ -52,10 +55,7 @@ def placement_rejection(market: Market, order: Order) -> StateReason:
         or _instrument_reason(market, order.price, stop_price, order.quantity, display)
         or _limits_reason(market, broker, order.price, order.quantity)
     )
-    if reason or not broker.open_orders_max or market.book.counts is None:
-        return reason
-    is_full = market.book.counts[order.broker_id] >= broker.open_orders_max
-    return StateReason.OPEN_ORDERS_LIMIT if is_full else reason
+    return reason or _open_orders_reason(market, broker)
 
 
 def amendment_rejection(market: Market, order: Order, command: AmendOrder) -> StateReason:
@@ -109,6 +109,21 @@ def _instrument_reason(
         if not low <= price <= high:
             return StateReason.PRICE_BAND
     return StateReason.NONE
+
+
+def _is_limited(market: Market, broker: SetBroker, price: int, quantity: int) -> bool:
+    """Whether something that was set for the broker stands in the way."""
+    if not broker.is_enabled or _limits_reason(market, broker, price, quantity):
+        return True
+    return bool(_open_orders_reason(market, broker))
+
+
+def _open_orders_reason(market: Market, broker: SetBroker) -> StateReason:
+    counts = market.book.counts
+    if not broker.open_orders_max or counts is None:
+        return StateReason.NONE
+    is_full = counts[broker.broker_id] >= broker.open_orders_max
+    return StateReason.OPEN_ORDERS_LIMIT if is_full else StateReason.NONE
 
 
 def _limits_reason(

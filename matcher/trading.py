@@ -57,7 +57,7 @@ class Trading:
             return
         makers = market.book.asks if order.side is Side.BID else market.book.bids
         special = order.special
-        if special is None and market.halt_band is None and market.book.counts is None:
+        if special is None and market.halt_band is None:
             if makers.crosses(order.price):
                 self.match(market, order, time_ms, events, market.book.match(order))
         else:

@@ -13,8 +13,6 @@ import msgspec
 from protocol.events import Event
 
 GENESIS_HASH = "0" * 64
-_FIVE_ELEMENTS = b"\x95"
-"""How a msgpack array of 5 elements begins."""
 
 
 class BatchEntry(msgspec.Struct, array_like=True, gc=False):
@@ -50,12 +48,6 @@ class CommittedBatch(NamedTuple):
     number: int
     hash: str
     payload: bytes
-
-
-def knows_holdings(payload: bytes) -> bool:
-    """Whether the version that encoded a batch knew holdings. Batches of earlier versions are
-    arrays of 5 elements, and their matcher counted no shares."""
-    return payload[:1] != _FIVE_ELEMENTS
 
 
 def chain_hash(previous: str, payload: bytes) -> str:

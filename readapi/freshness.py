@@ -13,19 +13,25 @@ from runtime.redis.channel import FunctionCall
 
 DECISION_SECONDS = 0.1
 """How long a read waits at most."""
+LIST_DECISION_SECONDS = 2.0
+"""How long a list waits. It does not show an order that is not decided, so it waits longer."""
 
 T = TypeVar("T")
 
 
 async def up_to_date(
-    context: Context, function: FunctionCall[T], awaited: Callable[[T], dict[int, int]]
+    context: Context,
+    function: FunctionCall[T],
+    awaited: Callable[[T], dict[int, int]],
+    seconds: float = DECISION_SECONDS,
 ) -> T:
-    """What ``function`` reads, once the ``awaited`` bells are reached or the time is over."""
+    """What ``function`` reads, once the ``awaited`` bells are reached or the ``seconds`` are
+    over."""
     read = await context.fetch(function)
     deadline = 0.0
     while bells := awaited(read):
         now = time.monotonic()
-        deadline = deadline or now + DECISION_SECONDS
+        deadline = deadline or now + seconds
         if now >= deadline:
             break
         for partition, bell in bells.items():

@@ -13,7 +13,7 @@ from protocol.enums import Side
 from protocol.partitions import all_partitions
 from protocol.units import DOCUMENT_NUMBER_PATTERN, document_digits
 from readapi import cursors
-from readapi.freshness import up_to_date
+from readapi.freshness import LIST_DECISION_SECONDS, up_to_date
 from readapi.listed import listed_fill, listed_order, page_answer, positions_answer
 from readapi.merging import changed_orders, merge_fills, merge_orders
 from readapi.parameters import Parameters
@@ -82,7 +82,10 @@ class ListRoutes:
         broker = await context.authenticate(call.authorization)
         partitions = list(all_partitions(context.genesis.partitions))
         await up_to_date(
-            context, read_balance(partitions, broker.broker_id), lambda read: read.awaited
+            context,
+            read_balance(partitions, broker.broker_id),
+            lambda read: read.awaited,
+            LIST_DECISION_SECONDS,
         )
         return broker.broker_id
 

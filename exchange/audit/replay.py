@@ -1,6 +1,6 @@
 """``exchange verify-journal``: the journal through a fresh engine, every event compared."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -12,10 +12,9 @@ from exchange.audit.findings import Finding, audit
 from exchange.local.installation import Addresses
 from matcher.changes import take_market
 from matcher.engine import Engine
-from matcher.market import Market
 from matcher.worker import UNREADABLE
 from protocol import codec, keys
-from protocol.batches import Batch, BatchEntry, knows_holdings
+from protocol.batches import Batch, BatchEntry
 from protocol.commits import Commit
 from protocol.enums import OPEN_STATES, ExecutionPrice
 from protocol.events import Event
@@ -63,25 +62,10 @@ def replay_all(connection: Connection) -> Iterator[Replayed]:
     genesis = connection.execute(select(tables.genesis)).one()
     rule = ExecutionPrice(genesis.execution_price)
     for partition in all_partitions(genesis.partitions):
-        yield _Replay(connection, partition, rule).run()
+        yield PartitionReplay(connection, partition, rule).run()
 
 
-def _begin_holdings_anew(commit: Commit, markets: Iterable[Market]) -> None:
-    """After a batch of a version that knew no holdings, the shares are counted from 0."""
-    commit.holdings.clear()
-    for market in markets:
-        market.holdings.clear()
-
-
-def _are_stored(records: list[OrderRecord], stored: list[bytes]) -> bool:
-    """Whether the records are those of a batch. Nearly always the bytes are the same. An earlier
-    version wrote shorter records, and what it left out has its default."""
-    if [codec.encode(record) for record in records] == stored:
-        return True
-    return [codec.decode_order(payload) for payload in stored] == records
-
-
-class _Replay:
+class PartitionReplay:
     def __init__(self, connection: Connection, partition: int, rule: ExecutionPrice) -> None:
         self._connection = connection
         self._partition = partition
@@ -99,7 +83,7 @@ class _Replay:
         )
         problem = ""
         for number, payload in rows:
-            problem = self._batch(number, codec.decode_batch(payload), knows_holdings(payload))
+            problem = self.batch(number, codec.decode_batch(payload))
             if problem:
                 rows.close()
                 break
@@ -114,12 +98,13 @@ class _Replay:
             self._partition, self._batches, self._commands, self._events, state, problem
         )
 
-    def _batch(self, number: int, batch: Batch, has_holdings: bool) -> str:
+    def batch(self, number: int, batch: Batch) -> str:
+        """What is wrong with the next batch of the journal; empty when nothing is."""
         self._batches += 1
         if number != self._batches or batch.number != number:
             return f"batch {self._batches} is missing, {number} follows"
         engine = self._engine
-        records: list[OrderRecord] = []
+        records: list[bytes] = []
         touched = {}
         for entry in batch.entries:
             market = engine.market(entry.symbol, entry.instrument_number)
@@ -136,16 +121,22 @@ class _Replay:
             self._events += len(events)
         for symbol, market in touched.items():
             number_of_symbol = market.instrument_number
-            records += [order.record(symbol, number_of_symbol) for order in market.take_changed()]
+            records += [
+                codec.encode(order.record(symbol, number_of_symbol))
+                for order in market.take_changed()
+            ]
         balances = engine.take_balances()
         commit = Commit(self._partition, number, 0)
         for market in touched.values():
             take_market(commit, market)
-        if not has_holdings:
-            _begin_holdings_anew(commit, touched.values())
+        if not batch.holdings and not self._holdings:
+            # An earlier version kept none, and the matcher that came after it began with none.
+            commit.holdings.clear()
+            for market in touched.values():
+                market.holdings.clear()
         self._holdings.update(batch.holdings)
         self._instruments.update(batch.instruments)
-        if not _are_stored(records, batch.orders):
+        if records != batch.orders and _orders(records) != _orders(batch.orders):
             return f"batch {number}: the orders are not those of the journal"
         if balances != batch.balances:
             return f"batch {number}: the balances are not those of the journal"
@@ -200,3 +191,8 @@ class _Replay:
         for record in sorted(records, key=lambda r: r.turn):
             engine.restore(record)
         return engine.state_hash()
+
+
+def _orders(records: list[bytes]) -> list[OrderRecord]:
+    """What records say; those of an earlier version have fewer fields."""
+    return [codec.decode_order(record) for record in records]

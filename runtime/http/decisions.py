@@ -22,6 +22,7 @@ from runtime.redis.feed import Feed
 
 TICK_SECONDS = 0.01
 LOOK_SECONDS = 0.05  # After so long a request that was not told looks in Redis.
+CANCEL_AGAIN_SECONDS = 0.1
 REFUSED_MAX = 64  # Of one symbol that are remembered for requests that come later.
 
 log = logging.getLogger(__name__)
@@ -102,9 +103,10 @@ class Decisions:
         self._task = asyncio.create_task(self._feed.follow())
 
     async def close(self) -> None:
-        if self._task is not None:
+        # A cancellation that comes while redis-py connects can be lost.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
 
     def wait(self, instrument: Instrument, sequence: int, seconds: float) -> Promise[Verdict]:
         """The verdict of an entry of the instrument's log; ``UNDECIDED`` after ``seconds``."""

@@ -119,8 +119,8 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Place, read, amend and cancel orders.",
         (
             "place_order",
-            "cancel_orders",
             "list_orders",
+            "cancel_orders",
             "validate_order",
             "place_orders",
             "get_order",

@@ -75,13 +75,17 @@ async def stored_orders(
     archive: Archive, wanted: OrderFilter, before: str | None, count: int
 ) -> Stored:
     """The newest ``count`` orders with ids below ``before``, newest first."""
-    table = orders
-    chosen = select(table).where(_order_clause(wanted))
-    if before is not None:
-        chosen = chosen.where(table.c.order_id < uuid.UUID(before))
-    stored = await _read(archive, [chosen.order_by(table.c.order_id.desc()).limit(count)])
+    stored = await _read(archive, [order_query(wanted, before, count)])
     records: list[OrderRecord] = [order_record(row) for row in stored.rows]
     return stored._replace(rows=records)
+
+
+def order_query(wanted: OrderFilter, before: str | None, count: int) -> Select[Any]:
+    """What :func:`stored_orders` asks for."""
+    chosen = select(orders).where(_order_clause(wanted))
+    if before is not None:
+        chosen = chosen.where(orders.c.order_id < uuid.UUID(before))
+    return chosen.order_by(orders.c.order_id.desc()).limit(count)
 
 
 async def stored_fills(

@@ -178,7 +178,7 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
 ) -> None:
     calls = documentation.operations()
     assert list(calls) == [
-        *("register_broker", "place_order", "cancel_orders", "list_orders"),
+        *("register_broker", "place_order", "list_orders", "cancel_orders"),
         *("validate_order", "place_orders", "get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
         *("cancel_all_orders", "cancel_all_orders_after", "list_trades"),

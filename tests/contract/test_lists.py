@@ -229,7 +229,7 @@ def trade_a_lot(alice: RawBroker, bob: RawBroker, symbol: str, placed: list[str]
         alice.ask_all(*[("POST", f"/orders/{order_id}/cancel", None) for order_id in taken[::5]])
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_ten_thousand_orders_are_each_on_one_page_while_orders_come_in(
     exchange: RunningExchange, alice: BrokerClient, bob: BrokerClient, symbol: str
 ) -> None:

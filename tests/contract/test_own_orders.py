@@ -72,7 +72,7 @@ def test_what_a_broker_reads_after_his_201_shows_his_order(
     with reads:
         for number in range(1, ROUNDS + 1):
             order_id = post(alice, side="bid", symbol=symbol, price=1000, quantity=1)
-            match number % 4:
+            match number % 6:
                 case 0:
                     order = reads.get(f"/orders/{order_id}").json()
                     assert (order["state"], len(order["trades"])) == ("filled", 1)
@@ -81,6 +81,14 @@ def test_what_a_broker_reads_after_his_201_shows_his_order(
                 case 2:
                     asks = reads.get(f"/stocks/{symbol}/book").json()["asks"]
                     assert sum(level["total_quantity"] for level in asks) == ROUNDS - number
+                case 4:
+                    newest = reads.get("/orders?limit=1").json()["data"][0]
+                    assert (newest["order_id"], newest["state"]) == (order_id, "filled")
+                    fill = reads.get("/trades?limit=1").json()["data"][0]
+                    assert fill["order_id"] == order_id
+                case 5:
+                    held = reads.get("/positions").json()["data"]
+                    assert held == [{"symbol": symbol, "quantity": number}]
                 case 3:
                     path = f"/stocks/{symbol}/price?trades={ROUNDS}"
                     assert reads.get(path).json()["trades_in_average"] == number

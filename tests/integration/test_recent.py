@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
+import psycopg
 import pytest
+from sqlalchemy.dialects import postgresql
 
 from protocol import keys
-from protocol.enums import OrderState, StateReason
+from protocol.enums import OrderState, Side, StateReason
 from protocol.events import TradeBusted
 from protocol.records import OrderRecord
 from readapi import recent
@@ -15,7 +17,14 @@ from readapi.merging import changed_orders, merge_fills, merge_orders
 from readapi.recent import Recent, View
 from runtime.http.context import Context
 from runtime.http.problems import Problem
-from runtime.postgres.lists import OrderFilter, Stored, TradeFilter, stored_fills, stored_orders
+from runtime.postgres.lists import (
+    OrderFilter,
+    Stored,
+    TradeFilter,
+    order_query,
+    stored_fills,
+    stored_orders,
+)
 from runtime.process.settings import Settings, load
 from runtime.redis import genesis
 from runtime.redis.channel import Channel
@@ -242,3 +251,61 @@ def test_batches_that_were_trimmed_unseen_must_be_in_what_is_stored(
         assert [n for n, _ in page(view, late)] == [3, 2, 1][not is_more :]
 
     listing.run(work)
+
+
+FILTERS = {
+    "any": ANY,
+    "open": ANY._replace(is_open=True),
+    "closed": ANY._replace(is_open=False),
+    "symbol": ANY._replace(symbol="PETR4"),
+    "another symbol": ANY._replace(symbol="VALE3"),
+    "side": ANY._replace(side="ask"),
+    "digits": ANY._replace(document_digits="123"),
+    "no digits": ANY._replace(document_digits="A-B"),
+    "changed": ANY._replace(updated_after_ms=START_MS + 2),
+    "all of them": OrderFilter(ALICE, True, "PETR4", "bid", "123", START_MS),
+    "another broker": OrderFilter(BOB),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_both_stores_understand_a_filter_in_the_same_way(listing: Listing, name: str) -> None:
+    petr, wanted = listing.petr, FILTERS[name]
+    number = listing.commit(
+        order(petr, 1, document_number="1.2-3"),
+        order(petr, 2, side=Side.ASK, document_number="A-B"),
+        order(petr, 3, updated_ms=START_MS + 9, document_number="123"),
+        canceled(listing, 4),
+        order(petr, 5, broker_id=BOB),
+    )
+
+    async def work(context: Context, found: Recent) -> None:
+        view = await found.view()
+        nothing = await stored_orders(context.archive, wanted, None, 100)
+        assert nothing.rows == []
+        from_events = page(view, nothing, wanted)
+        listing.storing.store(number)
+        stored = await stored_orders(context.archive, wanted, None, 100)
+        assert list(view.beyond(stored)) == []
+        assert page(view, stored, wanted) == from_events
+        expected = {"any": [4, 3, 2, 1], "open": [3, 2, 1], "digits": [3, 1], "changed": [4, 3]}
+        if name in expected:
+            assert [sequence for sequence, _ in from_events] == expected[name]
+
+    listing.run(work)
+
+
+@pytest.mark.parametrize(
+    ("is_open", "index"), [(True, "orders_open_idx"), (None, "orders_broker_id_order_id_idx")]
+)
+def test_a_page_is_found_by_an_index(listing: Listing, is_open: bool | None, index: str) -> None:
+    wanted = ANY._replace(is_open=is_open)
+    query = order_query(wanted, order(listing.petr, 9).order_id, 50)
+    dialect: Any = postgresql.dialect
+    compiled = query.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+    with psycopg.connect(listing.storing.database_url) as connection:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SET enable_bitmapscan = off")
+        plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {compiled}"))
+    assert f"Index Scan Backward using {index}" in plan
+    assert "Sort" not in plan

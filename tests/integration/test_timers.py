@@ -1,74 +1,24 @@
 """Mass cancels and dead-man switches with a real Redis: nothing is lost or made twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 
-from ingress.appender import Appender
-from ingress.broadcast import Broadcast
-from ingress.mass_cancels import MassCancels
-from ingress.timers import CancelTimers
 from protocol import codec, keys
 from protocol.commands import MassCancel, PlaceOrder
 from protocol.enums import OrderType, Side, StateReason
 from protocol.registry import Instrument
-from runtime.http.context import Context
 from runtime.http.problems import Problem
-from runtime.process.promise import begin
-from runtime.process.settings import Settings, load
-from runtime.redis import genesis
-from runtime.redis.channel import AsyncChannel, Channel
+from runtime.redis.channel import Channel
 from runtime.redis.functions.append import AppendRequest, Limits
 from runtime.redis.functions.arm_timer import arm_timer
 from runtime.redis.functions.claim_timers import claim_timers
 from runtime.redis.functions.finish_timer import finish_timer
 from tests.support.feeding import append, history_of, list_symbol
+from tests.support.ingress_parts import Parts, run
 from tests.support.logs import commands_of
 
 CANCEL = MassCancel("m", "b")
-
-
-def fail(error: Exception) -> None:
-    pytest.fail(repr(error))
-
-
-class Parts:
-    """What an ingress process has, without its HTTP. Leases of claims are as short as can be."""
-
-    def __init__(self, redis_url: str, limits: Limits) -> None:
-        settings = load(Settings, {}, redis_url=redis_url, instance="t")
-        channel = Channel(redis_url, "tests")
-        self.context = Context(settings, genesis.read(channel), fail)
-        channel.close()
-        self.appender = Appender(redis_url, "log-t", 5000, self.context, limits)
-        self.channel = AsyncChannel(redis_url, "timers-t")
-        self.mass_cancels = MassCancels(Broadcast(self.context, self.appender))
-        self.timers = CancelTimers(self.context, self.channel, self.mass_cancels, lease_ms=1)
-
-    async def cancel(self, cancel: MassCancel, symbol: str | None = None) -> int:
-        return await begin(self.mass_cancels.append(cancel, symbol)).future()
-
-
-@asynccontextmanager
-async def parts(redis_url: str, limits: Limits) -> AsyncIterator[Parts]:
-    one = Parts(redis_url, limits)
-    await one.context.start()
-    yield one
-    await one.appender.close()
-    await one.channel.close()
-    await one.context.close()
-
-
-def run(
-    redis_url: str, work: Callable[[Parts], Awaitable[None]], limits: Limits | None = None
-) -> None:
-    async def working() -> None:
-        async with parts(redis_url, limits or Limits()) as one:
-            await work(one)
-
-    asyncio.run(working())
 
 
 def order(broker: str = "b") -> PlaceOrder:
