@@ -107,8 +107,8 @@ class BrokersAtWork:
         while not self._stop.is_set():
             await asyncio.sleep(draw.expovariate(1 / self.pace))
             alive = [s for s in own[-20:] if s.outcome == ACKNOWLEDGED]
-            if alive and draw.random() < 0.25:
-                await self._cancel(client, draw.choice(alive))
+            if alive and draw.random() < 0.35:
+                await self._change(client, draw, draw.choice(alive))
                 continue
             count += 1
             sent = Sent(number, _order(draw, number, count))
@@ -152,27 +152,55 @@ class BrokersAtWork:
         elif first_time:
             sent.outcome = REFUSED
 
-    async def _cancel(self, client: httpx.AsyncClient, sent: Sent) -> None:
+    async def _change(self, client: httpx.AsyncClient, draw: random.Random, sent: Sent) -> None:
+        """Cancel an order, amend it, or now and then cancel all of its symbol."""
+        kind = draw.choices(["cancel", "amend", "cancel-all"], [0.7, 0.25, 0.05])[0]
         headers = bearer(self.accounts[sent.broker]["api_key"])
+        path = f"/orders/{sent.order_id}"
         try:
-            answer = await client.post(f"/orders/{sent.order_id}/cancel", headers=headers)
+            if kind == "amend":
+                body = {"quantity": draw.randint(1, 60), "price": 100 + draw.randint(-5, 5)}
+                answer = await client.patch(path, json=body, headers=headers)
+            elif kind == "cancel-all":
+                symbol = {"symbol": sent.body["symbol"]}
+                answer = await client.post("/orders/cancel-all", json=symbol, headers=headers)
+            else:
+                answer = await client.post(f"{path}/cancel", headers=headers)
         except httpx.TransportError as error:
-            self._count(f"cancel {type(error).__name__}")
+            self._count(f"{kind} {type(error).__name__}")
             return
-        self._count(f"cancel {answer.status_code}")
+        self._count(f"{kind} {answer.status_code}")
 
     def _count(self, what: str) -> None:
         self.answers[what] = self.answers.get(what, 0) + 1
 
 
 def _order(draw: random.Random, broker: int, count: int) -> dict[str, Any]:
-    """Close around 100, so that about half of the orders trade."""
+    """Close around 100, so that about half of the orders trade; a third has an instruction."""
     symbol = SYMBOLS[min(int(draw.expovariate(0.5)), len(SYMBOLS) - 1)]
     price = None if draw.random() < 0.05 else 100 + draw.randint(-5, 5)
-    return order_body(
+    body = order_body(
         price,
         symbol=symbol,
         side=draw.choice(["bid", "ask"]),
         quantity=draw.randint(1, 50),
         client_order_id=f"b{broker}.{count}",
     )
+    if price is not None and draw.random() < 0.33:
+        del body["order_type"], body["valid_until"]
+        body |= {"time_in_force": "gtc"} | draw.choice(_INSTRUCTIONS)
+    return body
+
+
+_INSTRUCTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"time_in_force": "day", "memo": "for the day"},
+    {"time_in_force": "ioc"},
+    {"time_in_force": "fok"},
+    {"post_only": True},
+    {"self_trade_prevention": "cancel_aggressor"},
+    {"self_trade_prevention": "cancel_both"},
+    {"display_quantity": 1},
+    {"stop_price": 101},
+    {"stop_price": 99},
+)
