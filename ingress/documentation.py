@@ -252,6 +252,7 @@ AMEND = Operation(
         refusals.quantity_below_filled(_FILLED),
         refusals.version_mismatch(samples.ORDER.version),
         _amending(b"price=3155"),
+        *refusals.BY_THE_ENGINE.values(),
         *_LIMITED,
         _amending(b'{"price":0}'),
         _amending(b'{"side":"ask"}'),

@@ -238,7 +238,7 @@ class OrderRoutes:
         assert found is not None, "it was there before"
         if found.order.amended_sequence < taken.sequence:
             _refuse_in_vain(found.order, command)  # The order has changed on the way.
-            raise refusals.order_changed()
+            raise refusals.amendment_refused(verdict.reason)
         version = b'"%d"' % found.order.version
         return Answer(200, order_answer(found.order, found.fills), ((b"etag", version),))
 
