@@ -5,6 +5,7 @@ import time
 from ingress import refusals
 from ingress.appender import Appender
 from ingress.controls import BrokerControls
+from ingress.instructions import refuse_unfitting_amendment
 from ingress.intake import (
     accepted,
     in_the_log,
@@ -280,3 +281,4 @@ def _refuse_in_vain(order: OrderRecord, command: AmendOrder) -> None:
         raise refusals.version_mismatch(order.version)
     if command.quantity is not None and command.quantity <= order.filled_quantity:
         raise refusals.quantity_below_filled(order.filled_quantity)
+    refuse_unfitting_amendment(order, command)

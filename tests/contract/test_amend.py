@@ -9,6 +9,8 @@ from tests.contract.test_bad_input import assert_problem
 from tests.contract.test_instruments import Operator
 from tests.support.running import BrokerClient, RunningExchange, order_body
 
+DEADLINE = {"valid_until": "2999-01-01T00:00:00Z"}
+
 
 def patch(
     broker: BrokerClient, order_id: str, if_match: str | None = None, **body: Any
@@ -140,3 +142,22 @@ def test_an_amendment_that_the_rules_forbid_says_why_and_changes_nothing(
     order = alice.order(order_id)
     assert (order["version"], order["price"], order["quantity"]) == (1, 1000, 10)
     assert patch(alice, order_id, price=1005).json()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("placed", "change", "code"),
+    [
+        ({"stop_price": 20}, {"price": 21}, "price_not_allowed"),
+        ({"price": 10, "time_in_force": "day"}, DEADLINE, "valid_until_not_allowed"),
+        ({"price": 10, "display_quantity": 2}, {"quantity": 201}, "invalid_display_quantity"),
+    ],
+)
+def test_an_amendment_that_does_not_fit_the_instructions_is_422_and_changes_nothing(
+    alice: BrokerClient, symbol: str, placed: dict[str, Any], change: dict[str, Any], code: str
+) -> None:
+    body = {"document_number": "1", "side": "bid", "symbol": symbol, "quantity": 100}
+    answer = alice.http.post("/orders", json=body | {"time_in_force": "gtc"} | placed)
+    assert answer.status_code == 201, answer.text
+    order_id = answer.json()["order_id"]
+    assert_problem(patch(alice, order_id, **change), 422, code)
+    assert alice.settled(order_id)["version"] == 1
