@@ -11,6 +11,7 @@ from ingress.bodies import (
     OrderBody,
     ValidatedAnswer,
 )
+from ingress.instructions import refuse_unfitting_amendment
 from ingress.intake import (
     accepted,
     in_the_log,
@@ -21,7 +22,9 @@ from ingress.intake import (
 )
 from ingress.limits import refuse_order
 from ingress.preferences import WAIT_SECONDS_MAX
-from protocol.enums import OrderState
+from protocol.commands import AmendOrder
+from protocol.enums import OrderState, OrderType, TimeInForce
+from protocol.records import Special
 from protocol.registry import BrokerLimitsSet
 from protocol.units import CLIENT_ORDER_ID
 from runtime.http import samples
@@ -89,6 +92,17 @@ def _amending(body: bytes, if_match: bytes | None = None) -> Problem:
     return raised(parse_amendment, body, samples.ORDER.sequence, if_match, samples.TIME_MS)
 
 
+def _unfitting(command: AmendOrder, **changes: Any) -> Problem:
+    """The problem of an amendment of the order with these changes."""
+    order = msgspec.structs.replace(samples.ORDER, **changes)
+    return raised(refuse_unfitting_amendment, order, command)
+
+
+_UNFITTING = (
+    _unfitting(AmendOrder(1, 3155, None, None), order_type=OrderType.STOP, price=None),
+    _unfitting(AmendOrder(1, None, None, 1), special=Special(TimeInForce.DAY)),
+    _unfitting(AmendOrder(1, None, 1000, None), special=Special(display_quantity=9)),
+)
 INVALID_PRICE = _placing({"price": 0})
 _PASSED = raised(refuse_passed, samples.TIME_MS - 1, samples.TIME_MS)
 
@@ -252,6 +266,8 @@ AMEND = Operation(
         refusals.quantity_below_filled(_FILLED),
         refusals.version_mismatch(samples.ORDER.version),
         _amending(b"price=3155"),
+        *_UNFITTING,
+        *refusals.BY_THE_ENGINE.values(),
         *_LIMITED,
         _amending(b'{"price":0}'),
         _amending(b'{"side":"ask"}'),

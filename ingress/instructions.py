@@ -5,7 +5,9 @@
 """
 
 from ingress.bodies import OrderBody
+from protocol.commands import AmendOrder
 from protocol.enums import OrderType, TimeInForce
+from protocol.records import OrderRecord
 from protocol.units import ICEBERG_SLICES_MAX
 from runtime.http.problems import Problem, field_problem
 
@@ -41,6 +43,22 @@ def refuse_contradictions(order: OrderBody, order_type: OrderType) -> None:
                 "only an order with a price that can rest shows a part of itself",
             )
         _check_slices(order.display_quantity, order.quantity)
+
+
+def refuse_unfitting_amendment(order: OrderRecord, command: AmendOrder) -> None:
+    """Raise a 422 :class:`Problem` for the first new value that does not fit the instructions of
+    the order."""
+    if command.price is not None and not order.order_type.has_price:
+        raise field_problem("price", "price_not_allowed", "the order has none")
+    if command.valid_until_ms is not None and order.time_in_force is TimeInForce.DAY:
+        raise field_problem("valid_until", "valid_until_not_allowed", "an order of day has none")
+    shown = order.special.display_quantity if order.special is not None else 0
+    if shown and command.quantity is not None and command.quantity > shown * ICEBERG_SLICES_MAX:
+        raise field_problem(
+            "quantity",
+            "invalid_display_quantity",
+            f"the order shows {shown}, which is less than 1/{ICEBERG_SLICES_MAX} of it",
+        )
 
 
 def _check_prices(order: OrderBody, order_type: OrderType) -> None:

@@ -1,7 +1,7 @@
 """The problems that ingress answers, except those of a body that is wrong."""
 
-from protocol.enums import OrderState
-from runtime.http.problems import FieldError, Problem
+from protocol.enums import OrderState, StateReason
+from runtime.http.problems import FieldError, Problem, field_problem
 
 LOG_FULL = Problem(
     "overloaded",
@@ -60,6 +60,32 @@ def order_not_open(state: OrderState) -> Problem:
 
 def order_changed() -> Problem:
     return Problem("order_not_open", "the order changed before the amendment reached it")
+
+
+def _refused(reason: StateReason, detail: str, field: str | None = None) -> tuple[str, Problem]:
+    code = reason.value
+    return code, field_problem(field, code, detail) if field else Problem(code, detail)
+
+
+BY_THE_ENGINE = dict(
+    (
+        _refused(StateReason.SYMBOL_HALTED, "the status of the symbol lets nobody amend orders"),
+        _refused(StateReason.POST_ONLY_WOULD_CROSS, "the order would trade at once"),
+        _refused(StateReason.INVALID_TICK, "no multiple of the tick size of the symbol", "price"),
+        _refused(StateReason.INVALID_LOT, "no multiple of the lot size of the symbol", "quantity"),
+        _refused(StateReason.PRICE_BAND, "outside the price band of the symbol", "price"),
+        _refused(StateReason.PRICE_COLLAR, "too far from the price of the last trade", "price"),
+        _refused(StateReason.BROKER_DISABLED, "the operator takes no orders from you now"),
+        _refused(StateReason.ORDER_QUANTITY_LIMIT, "above the limit of your orders", "quantity"),
+        _refused(StateReason.ORDER_NOTIONAL_LIMIT, "price times quantity is too much", "quantity"),
+    )
+)
+"""The reasons for which the engine leaves an order as it was, and ingress cannot foresee."""
+
+
+def amendment_refused(reason: str | None) -> Problem:
+    """``reason`` is the engine's, ``None`` where nobody told it."""
+    return BY_THE_ENGINE.get(reason or "") or order_changed()
 
 
 def version_mismatch(version: int) -> Problem:

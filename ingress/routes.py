@@ -5,6 +5,7 @@ import time
 from ingress import refusals
 from ingress.appender import Appender
 from ingress.controls import BrokerControls
+from ingress.instructions import refuse_unfitting_amendment
 from ingress.intake import (
     accepted,
     in_the_log,
@@ -238,7 +239,7 @@ class OrderRoutes:
         assert found is not None, "it was there before"
         if found.order.amended_sequence < taken.sequence:
             _refuse_in_vain(found.order, command)  # The order has changed on the way.
-            raise refusals.order_changed()
+            raise refusals.amendment_refused(verdict.reason)
         version = b'"%d"' % found.order.version
         return Answer(200, order_answer(found.order, found.fills), ((b"etag", version),))
 
@@ -280,3 +281,4 @@ def _refuse_in_vain(order: OrderRecord, command: AmendOrder) -> None:
         raise refusals.version_mismatch(order.version)
     if command.quantity is not None and command.quantity <= order.filled_quantity:
         raise refusals.quantity_below_filled(order.filled_quantity)
+    refuse_unfitting_amendment(order, command)

@@ -6,7 +6,10 @@ import httpx
 import pytest
 
 from tests.contract.test_bad_input import assert_problem
-from tests.support.running import BrokerClient, order_body
+from tests.contract.test_instruments import Operator
+from tests.support.running import BrokerClient, RunningExchange, order_body
+
+DEADLINE = {"valid_until": "2999-01-01T00:00:00Z"}
 
 
 def patch(
@@ -112,3 +115,49 @@ def test_a_bad_amendment_leaves_the_order_untouched(
 def test_an_amendment_right_behind_its_order_finds_it(alice: BrokerClient, symbol: str) -> None:
     placed = alice.http.post("/orders", json=order_body(price=1000, symbol=symbol))
     assert patch(alice, placed.json()["order_id"], price=1001).json()["price"] == 1001
+
+
+def test_an_amendment_that_the_rules_forbid_says_why_and_changes_nothing(
+    exchange: RunningExchange, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    bob.ask(symbol, 1000, 10)
+    bob.bid(symbol, 1000, 10)
+    bob.ask(symbol, 1010, 10)
+    life = {"post_only": True, "time_in_force": "gtc", "valid_until": None}
+    order_id = alice.bid(symbol, 1000, 10, **life)
+    rules = {"tick_size": 5, "lot_size": 10, "price_band_basis_points": 1000}
+    operator = Operator(exchange)
+    assert operator.set_stock(symbol, **rules, reference_price=1000).status_code == 200
+    limits = f"/admin/brokers/{alice.broker_id}/limits"
+    operator.call("PUT", limits, {"price_collar_basis_points": 500})
+    refused: list[tuple[dict[str, Any], int, str]] = [
+        ({"price": 1001}, 422, "invalid_tick"),
+        ({"quantity": 15}, 422, "invalid_lot"),
+        ({"price": 895}, 422, "price_band"),
+        ({"price": 945}, 422, "price_collar"),
+        ({"price": 1010}, 409, "post_only_would_cross"),
+    ]
+    for change, status, code in refused:
+        assert_problem(patch(alice, order_id, **change), status, code)
+    order = alice.order(order_id)
+    assert (order["version"], order["price"], order["quantity"]) == (1, 1000, 10)
+    assert patch(alice, order_id, price=1005).json()["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("placed", "change", "code"),
+    [
+        ({"stop_price": 20}, {"price": 21}, "price_not_allowed"),
+        ({"price": 10, "time_in_force": "day"}, DEADLINE, "valid_until_not_allowed"),
+        ({"price": 10, "display_quantity": 2}, {"quantity": 201}, "invalid_display_quantity"),
+    ],
+)
+def test_an_amendment_that_does_not_fit_the_instructions_is_422_and_changes_nothing(
+    alice: BrokerClient, symbol: str, placed: dict[str, Any], change: dict[str, Any], code: str
+) -> None:
+    body = {"document_number": "1", "side": "bid", "symbol": symbol, "quantity": 100}
+    answer = alice.http.post("/orders", json=body | {"time_in_force": "gtc"} | placed)
+    assert answer.status_code == 201, answer.text
+    order_id = answer.json()["order_id"]
+    assert_problem(patch(alice, order_id, **change), 422, code)
+    assert alice.settled(order_id)["version"] == 1

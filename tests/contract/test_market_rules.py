@@ -63,7 +63,7 @@ def test_the_other_statuses_take_cancels_and_no_orders(
     refused = alice.order(alice.bid(symbol, 1000, 5))
     assert (refused["state"], refused["state_reason"]) == ("rejected", "symbol_halted")
     amended = alice.http.patch(f"/orders/{order_id}", json={"price": 1001})
-    assert amended.status_code == 409
+    assert_problem(amended, 409, "symbol_halted")
     assert (alice.order(order_id)["price"], alice.order(order_id)["version"]) == (1000, 1)
     assert alice.cancel(order_id).status_code == 204
     assert alice.order(order_id)["state_reason"] == "user_request"
