@@ -106,16 +106,16 @@ class BrokersAtWork:
         count = 0
         while not self._stop.is_set():
             await asyncio.sleep(draw.expovariate(1 / self.pace))
-            alive = [s for s in own[-20:] if s.outcome == ACKNOWLEDGED]
-            if alive and draw.random() < 0.35:
-                await self._change(client, draw, draw.choice(alive))
+            if own and draw.random() < 0.35:
+                await self._change(client, draw, draw.choice(own[-20:]))
                 continue
             count += 1
             sent = Sent(number, _order(draw, number, count))
-            own.append(sent)
             await self.place(client, sent)
             if sent.outcome == UNKNOWN and draw.random() < 0.5:
                 await self.place(client, sent)  # As a broker should; the others are for the end.
+            if sent.outcome == ACKNOWLEDGED:
+                own.append(sent)
             self.sent.append(sent)
 
     async def place(self, client: httpx.AsyncClient, sent: Sent) -> None:

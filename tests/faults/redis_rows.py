@@ -60,7 +60,7 @@ def full_memory(seed: int, budget: Budget) -> Row:
         channel = fleet.channel()
         text = channel.execute("INFO", "memory").decode()
         used = int(text.split("used_memory:")[1].split("\r\n")[0])
-        channel.execute("CONFIG", "SET", "maxmemory", int(used * 1.05))
+        channel.execute("CONFIG", "SET", "maxmemory", int(used * 1.15))
         refusal = "503 overloaded"
         eventually(lambda: load.answers.get(refusal, 0) > 20, 20, "orders to be refused")
         cancels = load.answers.get("cancel 204", 0)
