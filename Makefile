@@ -76,7 +76,7 @@ $(VENV)/installed-dev: constraints-dev.txt constraints-client.txt $(VENV)/instal
 # reports, of the image for production (the core alone), and of what the tests need besides.
 # `make constraints UPGRADE=` keeps every version that still fits.
 UPGRADE ?= --upgrade
-COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url \
+COMPILE := $(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --build-deps-for editable
 
 constraints: install-dev
