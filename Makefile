@@ -76,7 +76,7 @@ $(VENV)/installed-dev: constraints-dev.txt constraints-client.txt $(VENV)/instal
 # reports, of the image for production (the core alone), and of what the tests need besides.
 # `make constraints UPGRADE=` keeps every version that still fits.
 UPGRADE ?= --upgrade
-COMPILE := $(BIN)/pip-compile --quiet --no-strip-extras --generate-hashes --no-emit-index-url \
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host --build-deps-for editable
 
 constraints: install-dev
@@ -84,7 +84,7 @@ constraints: install-dev
 		--output-file constraints.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) --allow-unsafe --constraint constraints.txt \
 		--output-file constraints-production.txt pyproject.toml
-	$(COMPILE) $(UPGRADE) --unsafe-package mini-exchange --extra dev --extra local --extra report --extra export \
+	$(COMPILE) $(UPGRADE) --no-strip-extras --unsafe-package mini-exchange --extra dev --extra local --extra report --extra export \
 		--constraint constraints.txt --output-file constraints-dev.txt pyproject.toml
 
 clean:
