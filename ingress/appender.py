@@ -1,22 +1,21 @@
-"""Appending to the log: one Function call per partition and flush, one fsync for all of them."""
+"""Appending to the log: one Function call and one fsync for all that is flushed together."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from ingress.refusals import LOG_FULL, NEW_HISTORY, not_taken, outcome_unknown
 from protocol.registry import Directory, Instrument
 from runtime.http.coalescer import Coalescer
-from runtime.process.errors import ExchangeError, HistoryChanged
+from runtime.process.errors import ExchangeError
 from runtime.process.promise import Promise, in_task
 from runtime.redis.channel import (
     BusyLoadingError,
-    FunctionCall,
     NotConnected,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
 )
-from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, append
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Places, append
 from runtime.redis.genesis import Genesis
 from runtime.redis.link import Link
 
@@ -92,39 +91,43 @@ class Appender:
         for at in wanted:
             by_partition.setdefault(items[at][0].partition, []).append(at)
         history_id, limits = self._exchange.genesis.history_id, self._limits
-        calls = [
-            append(history_id, partition, [items[at][1] for at in indices], limits)
-            for partition, indices in by_partition.items()
-        ]
+        call = append(
+            history_id,
+            {p: [items[at][1] for at in indices] for p, indices in by_partition.items()},
+            limits,
+        )
         try:
-            replies = await self._link.pipeline([call.command for call in calls])
+            (reply,) = await self._link.pipeline([call.command])
         except (NotConnected, BusyLoadingError, ExchangeError) as error:
             problem = not_taken(error)
         except RedisError as error:
             problem = outcome_unknown(error)
         else:
-            refused: list[int] = []
-            for call, reply, indices in zip(calls, replies, by_partition.values(), strict=True):
-                try:
-                    places = _read(call, reply, len(indices))
-                except HistoryChanged:
-                    refused += indices
-                    places = [NEW_HISTORY] * len(indices)
-                for at, place in zip(indices, places, strict=True):
-                    results[at] = place
-            return refused
+            if not isinstance(reply, Exception):
+                return _note(call.read(reply), by_partition.values(), results)
+            problem = not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)
         for at in wanted:
             results[at] = problem
         return []
 
 
-def _read(
-    call: FunctionCall[list[LogPlace | None]], reply: Any, count: int
-) -> Sequence[LogPlace | Exception]:
-    """A result for each of the ``count`` commands of a call. Raises :class:`HistoryChanged`."""
-    if isinstance(reply, Exception):
-        return [not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)] * count
-    return [LOG_FULL if place is None else place for place in call.read(reply)]
+def _note(
+    sections: Sequence[Places | None],
+    indices_of_sections: Iterable[list[int]],
+    results: list[LogPlace | Exception],
+) -> list[int]:
+    """Note the results of a call that was answered. Returns those that were refused because the
+    history is another one."""
+    refused: list[int] = []
+    for places, indices in zip(sections, indices_of_sections, strict=True):
+        if places is None:
+            refused += indices
+            for at in indices:
+                results[at] = NEW_HISTORY
+        else:
+            for at, place in zip(indices, places, strict=True):
+                results[at] = LOG_FULL if place is None else place
+    return refused
 
 
 def _is_refusal(reply: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""What comes in: the bells that tell which logs have news, and the new entries of those logs.
+"""What comes in: bells, which carry the new entries or tell which logs have some, and these logs.
 
 Both are read for all partitions that a matcher owns at once. On a Redis Cluster a matcher must own
 partitions of one slot only.
@@ -7,7 +7,7 @@ partitions of one slot only.
 from collections.abc import Iterable
 from typing import Any
 
-from matcher.partition import Partition
+from matcher.partition import Logs, Partition
 from matcher.recovery import catch_up_with_heads
 from protocol import keys
 from runtime.redis.channel import (
@@ -17,13 +17,9 @@ from runtime.redis.channel import (
     packed,
     packed_command,
 )
-from runtime.redis.order_log import RawEntry
 
 BELLS_MAX = 1000
 _QUESTION = packed("XREAD", "COUNT", BELLS_MAX)
-
-Logs = list[tuple[str, list[RawEntry]]]
-"""New entries of the logs of one partition, by symbol."""
 
 
 class Inbox:
@@ -41,18 +37,21 @@ class Inbox:
         self._waits = 0
 
     def ask(self, block_ms: int, ringing: list[RedisCommand]) -> None:
-        """Wait for a bell up to ``block_ms``, which must not be 0, unless there is news left over;
-        then send the commands that ring bells themselves, and ask for all bells."""
+        """Ask for all bells, and wait for one up to ``block_ms``, which must not be 0, unless there
+        is news left over. Commands that are ``ringing`` bells are sent between waiting and asking.
+        """
         streams, heard = self._streams, b"".join(self._heard)
         count = 4 + 2 * len(self._heard)
         commands: list[RedisCommand | PackedCommand] = []
         if not self._with_news:
-            # It wakes up at the first of several appends that come together. So it only waits, and
-            # the question after it is answered when all of them are done.
-            wait = packed("XREAD", "COUNT", 1, "BLOCK", block_ms)
-            commands.append(packed_command(count + 2, wait, streams, heard))
-        self._waits = len(commands)
-        self._channel.send([*commands, *ringing, packed_command(count, _QUESTION, streams, heard)])
+            bells_max = 1 if ringing else BELLS_MAX
+            waiting = packed("XREAD", "COUNT", bells_max, "BLOCK", block_ms)
+            commands.append(packed_command(count + 2, waiting, streams, heard))
+        if ringing or self._with_news:
+            commands += ringing
+            commands.append(packed_command(count, _QUESTION, streams, heard))
+        self._waits = len(commands) - len(ringing) - 1
+        self._channel.send(commands)
 
     def hear(self) -> list[Any]:
         """Note which logs have news. Returns the answers to the commands that rang bells.
@@ -63,7 +62,7 @@ class Inbox:
         for name, rung in bells or ():
             place = self._places[name]
             partition = self._partitions[place]
-            if not partition.news:
+            if not (partition.news or partition.carried):
                 self._with_news.append(partition)
             for bell, fields in rung:
                 number = int(bell[:-2])
@@ -71,29 +70,41 @@ class Inbox:
                     catch_up_with_heads(self._channel, partition)
                     break
                 partition.bell = number
-                partition.news.update(fields[1].decode().split(" "))
+                partition.hear(fields)
             self._heard[place] = packed(f"{partition.bell}-0")
         return answers[self._waits :]
 
     def read(self, entries_max: int) -> list[tuple[Partition, Logs]]:
-        """The new entries of the logs that have news, at most ``entries_max`` of each.
+        """The new entries: what bells have carried, and at most ``entries_max`` of each log that
+        has more.
 
         They may be of another history than the partitions. Then their commit is refused.
         """
+        found: dict[int, tuple[Partition, Logs]] = {}
+        for partition in self._with_news:
+            logs = partition.take_carried()
+            if logs:
+                found[partition.number] = (partition, logs)
         asked = [(p, symbol) for p in self._with_news for symbol in p.news]
-        if not asked:
-            self._with_news.clear()
-            return []
+        if asked:
+            self._read_logs(asked, entries_max, found)
+        self._with_news = [partition for partition in self._with_news if partition.news]
+        return list(found.values())
+
+    def _read_logs(
+        self,
+        asked: list[tuple[Partition, str]],
+        entries_max: int,
+        found: dict[int, tuple[Partition, Logs]],
+    ) -> None:
+        """Add new entries of these logs to what was ``found``, by number of the partition."""
         names = [keys.orders(p.number, symbol) for p, symbol in asked]
         after = [f"{p.position(symbol)}-0" for p, symbol in asked]
         reply = self._channel.execute("XREAD", "COUNT", entries_max, "STREAMS", *names, *after)
         streams = dict(reply or ())
-        found: dict[int, tuple[Partition, Logs]] = {}
         for (partition, symbol), name in zip(asked, names, strict=True):
             entries = streams.get(name.encode(), ())
             if len(entries) < entries_max:
                 partition.news.discard(symbol)
             if entries:
                 found.setdefault(partition.number, (partition, []))[1].append((symbol, entries))
-        self._with_news = [partition for partition in self._with_news if partition.news]
-        return list(found.values())

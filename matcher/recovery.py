@@ -62,6 +62,7 @@ def catch_up_with_heads(channel: Channel, partition: Partition) -> None:
     """Find out from the heads what has news, and where the bell stands."""
     heads = read_heads(channel, partition.number)
     partition.bell = heads.bell
+    partition.carried.clear()
     for symbol, sequence in heads.sequences.items():
         if sequence > partition.position(symbol):
             partition.news.add(symbol)

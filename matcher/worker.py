@@ -7,8 +7,8 @@ from itertools import count
 
 from matcher import metrics
 from matcher.changes import Changes, told
-from matcher.inbox import Inbox, Logs
-from matcher.partition import Partition
+from matcher.inbox import Inbox
+from matcher.partition import Logs, Partition
 from matcher.recovery import recover
 from matcher.settings import MatcherSettings
 from protocol import codec
@@ -16,10 +16,11 @@ from protocol.batches import BatchEntry
 from protocol.commands import Tick
 from protocol.commits import Commit
 from protocol.registry import Directory
+from runtime.process.errors import HistoryChanged
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
 from runtime.redis.channel import Channel, FunctionCall, raise_errors
-from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append
+from runtime.redis.functions.append import AppendRequest, Limits, Places, Urgency, append
 from runtime.redis.functions.commit import commit
 from runtime.redis.order_log import RawEntry
 from runtime.redis.registry import refresh
@@ -140,10 +141,11 @@ class MatcherWorker(Worker):
         last commits come before."""
         ticks = self._ticks()
         block_ms = TICKS_WAIT_MS if ticks else self._block_ms()
-        self._inbox.ask(block_ms, [tick.command for tick in ticks])
+        self._inbox.ask(block_ms, [ticks.command] if ticks else [])
         self._land()
-        for tick, answer in zip(ticks, raise_errors(self._inbox.hear()), strict=True):
-            tick.read(answer)
+        answers = raise_errors(self._inbox.hear())
+        if ticks and None in ticks.read(answers[0]):
+            raise HistoryChanged("a tick was refused: Redis holds another history by now")
 
     def _land(self) -> None:
         """Look at the answers to the commits in flight. Any but OK ends this worker, whose memory
@@ -260,17 +262,16 @@ class MatcherWorker(Worker):
         self._channel.send([call.command])
         self._flight.calls.append(call)
 
-    def _ticks(self) -> list[FunctionCall[list[LogPlace | None]]]:
-        """Calls that append the ticks that are due, all of them in one pipeline with the news."""
+    def _ticks(self) -> FunctionCall[list[Places | None]] | None:
+        """The call that appends the ticks that are due, if there are any."""
         now = time.monotonic()
         if now < self._ticks_at:
-            return []
+            return None
         self._ticks_at = now + TICKS_SECONDS
         now_ms = self._owned.leases.clock_ms
-        calls = []
+        ticks = {}
         for partition in self.partitions.values():
             due = partition.agenda.pop_due(now_ms)
             if due:
-                ticks = [AppendRequest(symbol, _TICK, Urgency.TICK) for symbol in due]
-                calls.append(append(self._owned.history_id, partition.number, ticks, Limits()))
-        return calls
+                ticks[partition.number] = [AppendRequest(s, _TICK, Urgency.TICK) for s in due]
+        return append(self._owned.history_id, ticks, Limits()) if ticks else None

@@ -8,8 +8,8 @@ from protocol import codec
 from protocol.commands import CancelOrder, PlaceOrder
 from protocol.enums import OrderType, Side
 from protocol.registry import Instrument
-from runtime.redis.channel import Channel, FunctionCall
-from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append
+from runtime.redis.channel import Channel
+from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
 from runtime.redis.functions.register_instrument import register_instrument
 from runtime.redis.genesis import Genesis
 
@@ -60,17 +60,13 @@ class Flow:
             command = codec.encode(self._command(instrument, now_ms))
             request = AppendRequest(instrument.symbol, command, Urgency.TICK)
             grouped.setdefault(instrument.partition, []).append(request)
-        places = self._channel.call_all([self._call(p, grouped[p]) for p in grouped])
+        places = self._channel.call(append(self._genesis.history_id, grouped, Limits()))
         for requests, taken in zip(grouped.values(), places, strict=True):
+            assert taken is not None, "nobody begins another history here"
             for request, place in zip(requests, taken, strict=True):
                 assert place is not None, "ticks are always taken"
                 # The matcher's own ticks have a sequence too.
                 self._last[self._numbers[request.symbol]] = place.sequence
-
-    def _call(
-        self, partition: int, requests: list[AppendRequest]
-    ) -> FunctionCall[list[LogPlace | None]]:
-        return append(self._genesis.history_id, partition, requests, Limits())
 
     def _command(self, instrument: Instrument, now_ms: int) -> PlaceOrder | CancelOrder:
         """As the simulator sends them: passive, aggressive, market, and cancels."""

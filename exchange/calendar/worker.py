@@ -17,7 +17,7 @@ from runtime.process.calendars import trading_calendar
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
 from runtime.redis.channel import Channel
-from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append
+from runtime.redis.functions.append import AppendRequest, Limits, Urgency, append_to
 from runtime.redis.members import redis_time_ms
 from runtime.redis.registry import refresh
 
@@ -79,7 +79,7 @@ class CalendarWorker(Worker):
         ]
         history_id = self._owned.history_id
         if requests:
-            self._channel.call(append(history_id, partition, requests, Limits()))
+            self._channel.call(append_to(history_id, partition, requests, Limits()))
         self._channel.execute(
             *("HSET", keys.calendar(partition), "history", history_id, "told", str(done))
         )

@@ -97,9 +97,7 @@ class Feeder:
             entry = AppendRequest(instrument.symbol, codec.encode(command), Urgency.TICK)
             by_partition.setdefault(instrument.partition, []).append(entry)
         history_id = history_of(self.channel)
-        self.channel.call_all(
-            [append(history_id, p, requests, Limits()) for p, requests in by_partition.items()]
-        )
+        self.channel.call(append(history_id, by_partition, Limits()))
 
     def _command(
         self, instrument: Instrument, sequence: int, now_ms: int

@@ -6,10 +6,10 @@ from protocol import codec, keys
 from protocol.commands import Tick
 from runtime.process.errors import HistoryChanged
 from runtime.redis.channel import Channel, OutOfMemoryError
-from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Urgency, append_to
 from runtime.redis.functions.append import append as append_call
 from tests.support.builders import ask, bid
-from tests.support.feeding import append, list_symbol, send
+from tests.support.feeding import append, history_of, list_symbol, send
 
 
 def test_sequences_are_dense_and_entries_carry_time_and_command(channel: Channel) -> None:
@@ -29,8 +29,34 @@ def test_one_call_takes_commands_of_several_symbols_in_their_order(channel: Chan
     places = send(channel, 0, *entries)
     assert [place.sequence for place in places if place] == [1, 1, 2]
     assert (first.partition, second.partition) == (0, 0)
-    bells = channel.execute("XRANGE", keys.bell(0), "-", "+")
-    assert bells == [[b"1-0", [b"s", b"AAA BBB"]]]
+    ((bell, fields),) = channel.execute("XRANGE", keys.bell(0), "-", "+")
+    stamp = b"%d" % places[0].time_ms if places[0] else b""
+    assert (bell, fields[:4]) == (b"1-0", [b"s", b"AAA BBB", b"t", stamp])
+    assert fields[4:] == [b"AAA 1-0", tick, b"BBB 1-0", tick, b"AAA 2-0", tick]
+
+
+def test_a_bell_carries_no_commands_when_many_come_or_wait(channel: Channel) -> None:
+    petr = list_symbol(channel, "PETR4")
+    append(channel, petr, *[Tick()] * 65)
+    for _ in range(4):
+        append(channel, petr, *[Tick()] * 64)
+    bells = channel.execute("XRANGE", keys.bell(petr.partition), "-", "+")
+    carried = [len(fields) // 2 - 2 for _, fields in bells]
+    assert carried == [-1, 64, 64, 64, -1]  # 257 are waiting before the last one.
+
+
+def test_one_call_serves_partitions_of_two_histories(channel: Channel) -> None:
+    petr, vale = list_symbol(channel, "PETR4"), list_symbol(channel, "VALE3")
+    tick = codec.encode(Tick())
+    history_id = history_of(channel)
+    channel.execute("HSET", keys.batch(petr.partition), "history", "another")
+    requests = {i.partition: [AppendRequest(i.symbol, tick)] for i in (petr, vale)}
+    refused, taken = channel.call(append_call(history_id, requests, Limits()))
+    assert refused is None
+    assert taken is not None
+    assert taken[0] is not None
+    assert taken[0].sequence == 1
+    assert not channel.execute("EXISTS", keys.orders(petr.partition, "PETR4"))
 
 
 def test_time_does_not_go_back_when_the_clock_does(channel: Channel) -> None:
@@ -139,7 +165,7 @@ def test_an_append_that_names_another_history_is_refused_and_leaves_no_trace(
 ) -> None:
     list_symbol(channel, "PETR4", 1)
     before = channel.execute("DBSIZE")
-    call = append_call("another", 0, [AppendRequest("PETR4", b"c")], Limits())
+    call = append_to("another", 0, [AppendRequest("PETR4", b"c")], Limits())
     with pytest.raises(HistoryChanged):
         channel.call(call)
     assert channel.execute("DBSIZE") == before

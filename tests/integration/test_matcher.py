@@ -207,10 +207,38 @@ def test_a_symbol_that_is_new_to_the_matcher_is_looked_up_while_commits_are_on_t
 def test_a_gap_in_the_log_stops_the_matcher(channel: Channel, start: Start) -> None:
     petr = list_symbol(channel, "PETR4")
     worker = start()
-    append(channel, petr, ask(1000, 1), ask(1000, 1), ask(1000, 1))
+    append(channel, petr, *[ask(1000, 1)] * 70)  # More than a bell carries.
     channel.execute("XDEL", keys.orders(petr.partition, "PETR4"), "2-0")
     with pytest.raises(HistoryMismatch, match=r"PETR4 \(partition 0\) jumps from 1 to 3"):
         step_until(worker, lambda: False)
+
+
+def test_what_a_bell_carries_is_not_read_from_the_log(channel: Channel, start: Start) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    append(channel, petr, ask(1000, 1), ask(1000, 1))
+    channel.execute("DEL", keys.orders(petr.partition, "PETR4"))
+    step_until(worker, lambda: position(channel, petr) == b"2:0")
+
+
+def test_what_a_bell_carries_too_early_or_too_late_is_read_from_the_log(
+    channel: Channel, start: Start
+) -> None:
+    petr = list_symbol(channel, "PETR4")
+    worker = start()
+    append(channel, petr, ask(1000, 1))
+    step_until(worker, lambda: position(channel, petr) == b"1:0")
+    log, bell, order = keys.orders(petr.partition, "PETR4"), keys.bell(petr.partition), ask(1000, 1)
+    for sequence in (2, 3):
+        channel.execute("XADD", log, f"{sequence}-0", "t", 1, "c", codec.encode(order))
+    # What nobody rings today: a bell that has passed one over, and one that comes again.
+    for number, entry in ((2, "PETR4 3-0"), (3, "PETR4 2-0")):
+        carried = ("t", 1, entry, codec.encode(order))
+        channel.execute("XADD", bell, f"{number}-0", "s", "PETR4", *carried)
+        step_until(worker, lambda: position(channel, petr) == b"3:0")
+    channel.execute("HSET", keys.heads(petr.partition), "@bell", 3, "PETR4", 3)
+    step_until(worker, lambda: told_bell(channel, petr) == 3)
+    assert len(channel.execute("XRANGE", keys.events(petr.partition), "-", "+")) == 2
 
 
 def test_bells_that_were_trimmed_unheard_are_made_up_for(channel: Channel, start: Start) -> None:

@@ -7,8 +7,7 @@ from protocol.enums import ExecutionPrice
 from protocol.registry import Directory, Instrument, RegistryEntry
 from runtime.redis import genesis
 from runtime.redis.channel import Channel
-from runtime.redis.functions.append import AppendRequest, Limits, LogPlace
-from runtime.redis.functions.append import append as append_call
+from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, append_to
 from runtime.redis.functions.register import register as register_call
 from runtime.redis.functions.register_instrument import register_instrument
 from runtime.redis.genesis import Genesis
@@ -47,7 +46,7 @@ def send(
     channel: Channel, partition: int, *requests: AppendRequest, limits: Limits | None = None
 ) -> list[LogPlace | None]:
     """Append requests to the logs of a partition; ``None`` for each that was refused."""
-    call = append_call(history_of(channel), partition, requests, limits or Limits())
+    call = append_to(history_of(channel), partition, requests, limits or Limits())
     return channel.call(call)
 
 

@@ -70,7 +70,10 @@ def blocks() -> dict[str, str]:
             ("entry id", "2-0"),
             ("field t", f"{BID_MS}"),
             ("field c", f"the {len(payload)} bytes of step 3"),
-            ("bell", f"{keys.bell(PARTITION)}  s={symbol}"),
+            (
+                "bell",
+                f"{keys.bell(PARTITION)}  s={symbol}  t={BID_MS}  {symbol} 2-0=the same bytes",
+            ),
         ),
         "json answer": _json(accepted(symbol, bid, order_id, BID_MS)),
         "text events": "\n".join(_shown(event) for event in events),

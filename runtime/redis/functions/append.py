@@ -1,12 +1,14 @@
-"""``append``: commands into the logs of one partition, any number in one call."""
+"""``append``: commands into the logs of some partitions, any number in one call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 from protocol import keys
+from runtime.process.errors import HistoryChanged
 from runtime.redis.channel import FunctionCall
-from runtime.redis.functions.library import function_call
+from runtime.redis.functions.library import OTHER_HISTORY, function_call
 
 _REFUSED = -1
 
@@ -54,6 +56,9 @@ class LogPlace(NamedTuple):
         return f"{self.sequence}:{self.time_ms}:{self.digest}"
 
 
+Places = list[LogPlace | None]
+
+
 class Limits(NamedTuple):
     """``backlog``: commands of a partition that no matcher has applied; ``unstored``: batches of a
     partition that are not yet stored and notified; ``records`` and ``record_ms``: how many client
@@ -66,10 +71,41 @@ class Limits(NamedTuple):
 
 
 def append(
+    history_id: str, requests: Mapping[int, Sequence[AppendRequest]], limits: Limits
+) -> FunctionCall[list[Places | None]]:
+    """Append ``requests``, by partition, to their logs. The reply has an item for each partition,
+    in their order: ``None`` when it is in another history, else a place for each request, and
+    ``None`` in place of one that was refused because too much is waiting.
+
+    On a Redis Cluster the partitions of one call must lie in one slot, so a call has one of them.
+    """
+    names: list[str] = []
+    arguments: list[Any] = [history_id, *limits]
+    for partition, wanted in requests.items():
+        _add_section(names, arguments, partition, wanted)
+    return function_call("append", names, arguments, lambda reply: [_places(r) for r in reply])
+
+
+def append_to(
     history_id: str, partition: int, requests: Sequence[AppendRequest], limits: Limits
-) -> FunctionCall[list[LogPlace | None]]:
-    """Append ``requests`` to their logs. The reply is a place for each of them, ``None`` where it
-    was refused because too much is waiting."""
+) -> FunctionCall[Places]:
+    """Append to one partition. Reading the reply raises :class:`HistoryChanged` when it is in
+    another history."""
+    call = append(history_id, {partition: requests}, limits)
+
+    def read(reply: Any) -> Places:
+        (places,) = call.read(reply)
+        if places is None:
+            raise HistoryChanged("append was refused: Redis holds another history by now")
+        return places
+
+    return FunctionCall(call.command, read)
+
+
+def _add_section(
+    names: list[str], arguments: list[Any], partition: int, requests: Sequence[AppendRequest]
+) -> None:
+    """The keys and the arguments of one partition, in the order of ``append.lua``."""
     symbols: dict[str, int] = {}
     brokers: set[str] = set()
     commands: list[Any] = []
@@ -80,26 +116,31 @@ def append(
         if broker:
             brokers.add(broker)
         commands += (number, urgency.value, client, digest, command)
-    marks = [keys.broker_mark(broker) for broker in brokers]
-    return function_call(
-        "append",
-        [
-            keys.heads(partition),
-            keys.bell(partition),
-            keys.batch(partition),
-            keys.events(partition),
-            keys.clients(partition),
-            keys.clients_before(partition),
-            *[keys.orders(partition, symbol) for symbol in symbols],
-        ],
-        [history_id, *limits, len(symbols), *symbols, len(marks), *marks, *commands],
-        _places,
+    names += _fixed_names(partition)
+    for symbol in symbols:
+        names.append(keys.orders(partition, symbol))
+    arguments += (len(symbols), *symbols, len(brokers), *map(keys.broker_mark, brokers))
+    arguments.append(len(requests))
+    arguments += commands
+
+
+@cache
+def _fixed_names(partition: int) -> tuple[str, ...]:
+    return (
+        keys.heads(partition),
+        keys.bell(partition),
+        keys.batch(partition),
+        keys.events(partition),
+        keys.clients(partition),
+        keys.clients_before(partition),
     )
 
 
-def _places(reply: list[Any]) -> list[LogPlace | None]:
+def _places(reply: Any) -> Places | None:
+    if reply == OTHER_HISTORY:
+        return None
     time_ms = reply[0]
-    places: list[LogPlace | None] = []
+    places: Places = []
     for value in reply[1:]:
         if type(value) is bytes:
             places.append(LogPlace.parse_record(value))
