@@ -80,8 +80,8 @@ def broker_mark(broker_id: str) -> str:
 
 
 def bell(partition: int) -> str:
-    """One entry per append: the symbols that have news, and the commands while few are waiting. Dense
-    ids, so a lost one is noticed."""
+    """One entry per append: the symbols that have news, and their commands while few are waiting.
+    Dense ids, so a lost one is noticed."""
     return f"{_TAGS[partition]}bell"
 
 
