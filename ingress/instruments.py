@@ -256,6 +256,10 @@ def bust_command(trade: ArchivedTrade, reason: str) -> BustTrade:
         maker_sequence=trade.maker_sequence,
         taker_sequence=trade.taker_sequence,
         reason=reason,
+        taker_side=trade.taker_side,
+        executed_ms=trade.executed_ms,
+        maker_created_ms=trade.maker_created_ms,
+        taker_created_ms=trade.taker_created_ms,
     )
 
 

@@ -32,11 +32,12 @@ def amend(
     quantity = order.quantity if command.quantity is None else command.quantity
     valid_until_ms = command.valid_until_ms or order.valid_until_ms
     keeps = price == order.price and quantity < order.quantity
+    previous = (order.price or 0, order.quantity)
     _change(market, order, price, quantity, keeps)
     order.amend(market.sequence, price, quantity, valid_until_ms, time_ms)
     market.changed[order.sequence] = order
     left = order.total_quantity
-    events.append(OrderAmended(order.sequence, price or 0, left, valid_until_ms, keeps))
+    events.append(OrderAmended(order.sequence, price or 0, left, valid_until_ms, keeps, *previous))
     if keeps:
         market.expiries.add(order)  # Perhaps under another time; a second entry does no harm.
     elif type(order) is SpecialOrder and order.special.is_waiting:

@@ -140,7 +140,8 @@ class SetBroker(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
 class BustTrade(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     """Undo a trade: cash and shares go back. The orders stay as they are.
 
-    The engine keeps no trades, so the command repeats what the journal says of this one.
+    The engine keeps no trades, so the command repeats what the journal says of this one. An earlier
+    version did not repeat ``taker_side`` and the times, which only the brokers' reports need.
     """
 
     trade_number: int
@@ -151,6 +152,10 @@ class BustTrade(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     maker_sequence: int
     taker_sequence: int
     reason: str = ""
+    taker_side: Side | None = None
+    executed_ms: int = 0
+    maker_created_ms: int = 0
+    taker_created_ms: int = 0
 
 
 Command = (

@@ -129,6 +129,26 @@ class StateReason(str, Enum):
     PRICE_COLLAR = "price_collar"
 
 
+class ReportType(str, Enum):
+    """What an execution report says has happened (``protocol.reports``)."""
+
+    ACCEPTED = "order.accepted"
+    REJECTED = "order.rejected"
+    EXECUTED = "trade.executed"
+    AMENDED = "order.amended"
+    TRIGGERED = "order.triggered"
+    CANCELED = "order.canceled"
+    EXPIRED = "order.expired"
+    BUSTED = "trade.busted"
+
+
+class Liquidity(str, Enum):
+    """Which half of a trade an order was: the ``MAKER`` was there first, the ``TAKER`` came."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
 class ExecutionPrice(str, Enum):
     """Whose price a trade takes. It is chosen at the founding and never changes
     (docs/decisions/0006)."""

@@ -55,13 +55,17 @@ class CommandRefused(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=Fal
 
 
 class OrderAmended(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """The order after its change, and before the trades that the change caused."""
+    """The order after its change, and before the trades that the change caused. The previous values
+    are those before the change; an earlier version did not tell them, and they are 0 then. The
+    prices of an order without one are 0 too."""
 
     sequence: int
     price: int
     open_quantity: int
     valid_until_ms: int | None
     kept_priority: bool
+    previous_price: int = 0
+    previous_quantity: int = 0
 
 
 class OrderRejected(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
@@ -127,7 +131,8 @@ class BrokerChanged(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=Fal
 
 
 class TradeBusted(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
-    """The trade counts no more: cash and shares went back to where they were before it."""
+    """The trade counts no more: cash and shares went back to where they were before it. The fields
+    are those of :class:`~protocol.commands.BustTrade`."""
 
     trade_number: int
     price: int
@@ -137,6 +142,10 @@ class TradeBusted(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False
     maker_sequence: int
     taker_sequence: int
     reason: str
+    taker_side: Side | None = None
+    executed_ms: int = 0
+    maker_created_ms: int = 0
+    taker_created_ms: int = 0
 
 
 Event = (

@@ -28,6 +28,10 @@ class ArchivedTrade(NamedTuple):
     seller_broker_id: str
     maker_sequence: int
     taker_sequence: int
+    taker_side: Side
+    executed_ms: int
+    maker_created_ms: int
+    taker_created_ms: int
     is_busted: bool
 
 
@@ -123,6 +127,10 @@ def _trade(row: "Row[tuple[object, ...]]") -> ArchivedTrade:
         seller_broker_id=seller,
         maker_sequence=maker.sequence,
         taker_sequence=taker.sequence,
+        taker_side=Side(row.taker_side),
+        executed_ms=milliseconds(row.executed_at),
+        maker_created_ms=maker.time_ms,
+        taker_created_ms=taker.time_ms,
         is_busted=row.busted_at is not None,
     )
 

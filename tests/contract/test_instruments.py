@@ -8,7 +8,7 @@ import pytest
 
 from protocol import codec, ids
 from protocol.commands import BustTrade, Command, SetInstrument, SetStatus
-from protocol.enums import InstrumentStatus
+from protocol.enums import InstrumentStatus, Side
 from tests.contract.test_bad_input import assert_problem
 from tests.support.eventually import eventually
 from tests.support.running import BrokerClient, RunningExchange, bearer
@@ -129,6 +129,8 @@ def test_a_bust_repeats_what_the_trade_was(
     maker_place, taker_place = ids.decode(maker), ids.decode(taker)
     assert maker_place is not None
     assert taker_place is not None
+    traded = ids.decode(trade["trade_id"], ids.TRADE)
+    assert traded is not None
     bust = BustTrade(
         trade_number=1,
         price=1010,
@@ -138,6 +140,10 @@ def test_a_bust_repeats_what_the_trade_was(
         maker_sequence=maker_place.sequence,
         taker_sequence=taker_place.sequence,
         reason="a wrong price",
+        taker_side=Side.BID,
+        executed_ms=traded.time_ms,
+        maker_created_ms=maker_place.time_ms,
+        taker_created_ms=taker_place.time_ms,
     )
     expect_in_the_log(exchange, symbol, bust)
 

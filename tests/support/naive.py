@@ -393,7 +393,10 @@ class NaiveEngine:
         order.open = order.quantity - filled
         keeps = order.price == old_price and order.quantity < old_quantity
         events.append(
-            OrderAmended(order.sequence, order.price or 0, order.open, order.until, keeps)
+            OrderAmended(
+                *(order.sequence, order.price or 0, order.open, order.until, keeps),
+                *(old_price or 0, old_quantity),
+            )
         )
         if keeps:
             order.shown = min(order.shown, order.open)  # What is hidden goes first.
@@ -594,4 +597,6 @@ class NaiveEngine:
         trade = (command.trade_number, command.price, command.quantity)
         brokers = (command.buyer_broker_id, command.seller_broker_id)
         orders = (command.maker_sequence, command.taker_sequence)
-        events.append(TradeBusted(*trade, *brokers, *orders, command.reason))
+        times = (command.executed_ms, command.maker_created_ms, command.taker_created_ms)
+        told = (*trade, *brokers, *orders, command.reason, command.taker_side, *times)
+        events.append(TradeBusted(*told))

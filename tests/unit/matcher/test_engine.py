@@ -210,7 +210,7 @@ def amend(sequence: int, price: int | None = None, quantity: int | None = None) 
 
 def test_a_smaller_quantity_at_the_same_price_keeps_the_turn(pit: Pit) -> None:
     pit.apply(ask(1000, 10), ask(1000, 10))
-    assert pit.last(amend(1, quantity=6)) == [OrderAmended(1, 1000, 6, FAR_MS, True)]
+    assert pit.last(amend(1, quantity=6)) == [OrderAmended(1, 1000, 6, FAR_MS, True, 1000, 10)]
     assert trades_of(pit.last(bid(1000, 8))) == [(1000, 6, 1, 4), (1000, 2, 2, 4)]
 
 
@@ -223,7 +223,7 @@ def test_any_other_change_goes_to_the_back(pit: Pit, change: AmendOrder) -> None
 def test_an_amended_price_that_crosses_matches_at_once(pit: Pit) -> None:
     pit.apply(bid(990, 4), ask(1000, 10))
     events = pit.last(amend(2, price=990))
-    assert events[0] == OrderAmended(2, 990, 10, FAR_MS, False)
+    assert events[0] == OrderAmended(2, 990, 10, FAR_MS, False, 1000, 10)
     assert trades_of(events) == [(990, 4, 1, 2)]
     assert pit.open_quantities() == {2: 6}
 

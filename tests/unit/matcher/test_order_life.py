@@ -208,7 +208,8 @@ def test_an_iceberg_takes_with_all_of_its_quantity(pit: Pit) -> None:
 
 def test_what_an_iceberg_loses_by_an_amendment_is_hidden_first(pit: Pit) -> None:
     pit.apply(special(ask(1000, 10), display=4), ask(1000, 5))
-    assert pit.last(AmendOrder(1, None, 6, None)) == [OrderAmended(1, 1000, 6, None, True)]
+    amended = OrderAmended(1, 1000, 6, None, True, 1000, 10)
+    assert pit.last(AmendOrder(1, None, 6, None)) == [amended]
     assert pit.market.book.asks.text(1) == "1000,9,2;"
     pit.apply(AmendOrder(1, None, 3, None))
     assert pit.market.book.asks.text(1) == "1000,8,2;"
@@ -258,9 +259,11 @@ def test_stops_enter_after_the_aggressor_in_the_order_of_their_arrival(pit: Pit)
 def test_a_stop_that_waits_can_be_canceled_amended_and_expires(pit: Pit) -> None:
     pit.apply(stop(Side.BID, 1001, 3), stop(Side.BID, 1001, 3, limit=1001))
     assert pit.last(cancel(1)) == [OrderCanceled(1, 3, StateReason.USER_REQUEST)]
-    assert pit.last(AmendOrder(2, 1002, 5, None)) == [OrderAmended(2, 1002, 5, None, False)]
+    amended = OrderAmended(2, 1002, 5, None, False, 1001, 3)
+    assert pit.last(AmendOrder(2, 1002, 5, None)) == [amended]
     until = pit.time_ms + 100
-    assert pit.last(AmendOrder(2, None, 4, until)) == [OrderAmended(2, 1002, 4, until, True)]
+    amended = OrderAmended(2, 1002, 4, until, True, 1002, 5)
+    assert pit.last(AmendOrder(2, None, 4, until)) == [amended]
     assert pit.tick_at(until) == [OrderExpired(2, 4)]
     assert not pit.open_quantities()
     pit.apply(ask(1002, 1), bid(1002, 1))

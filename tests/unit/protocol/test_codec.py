@@ -93,7 +93,10 @@ GOLDEN_COMMANDS: list[tuple[Command, str]] = [
     (SetStatus(InstrumentStatus.AUCTION, "x"), "9308a761756374696f6ea178"),
     (SetBroker("b"), "9709a162c300000000"),
     (SetBroker("b", False, 1, 2, 3, 4), "9709a162c201020304"),
-    (BustTrade(1, 2, 3, "b", "s", 4, 5, "x"), "990a010203a162a1730405a178"),
+    (
+        BustTrade(1, 2, 3, "b", "s", 4, 5, "x", Side.BID, 6, 7, 8),
+        "9d0a010203a162a1730405a178a3626964060708",
+    ),
 ]
 
 EVENTS: list[tuple[Event, str]] = [
@@ -105,7 +108,7 @@ EVENTS: list[tuple[Event, str]] = [
     (OrderCanceled(1, 2, StateReason.USER_REQUEST), "95030102ac757365725f7265717565737400"),
     (OrderExpired(1, 2), "94040102b376616c69645f756e74696c5f72656163686564"),
     (CommandRefused("x"), "9205a178"),
-    (OrderAmended(1, 2, 3, None, True), "9606010203c0c3"),
+    (OrderAmended(1, 2, 3, None, True, 4, 5), "9806010203c0c30405"),
     (OrderRejected(1, StateReason.PRICE_BAND), "930701aa70726963655f62616e64"),
     (OrderTriggered(1, 2), "93080102"),
     (MassCanceled("m", "b", 3), "9409a16da16203"),
@@ -113,7 +116,10 @@ EVENTS: list[tuple[Event, str]] = [
     (StatusChanged(InstrumentStatus.HALTED, "x"), "930ba668616c746564a178"),
     (Uncrossed(1, 2), "930c0102"),
     (BrokerChanged("b", False, 1, 2, 3, 4), "970da162c201020304"),
-    (TradeBusted(1, 2, 3, "b", "s", 4, 5, "x"), "990e010203a162a1730405a178"),
+    (
+        TradeBusted(1, 2, 3, "b", "s", 4, 5, "x", Side.BID, 6, 7, 8),
+        "9d0e010203a162a1730405a178a3626964060708",
+    ),
 ]
 
 RECORD = OrderRecord(
@@ -140,6 +146,7 @@ def test_commands_from_before_the_last_field_are_still_read() -> None:
         ("9202cd012c", CancelOrder(300)),
         ("95040102c003", AmendOrder(1, 2, None, 3)),
         ("96040102c003c0", AmendOrder(1, 2, None, 3)),
+        ("990a010203a162a1730405a178", BustTrade(1, 2, 3, "b", "s", 4, 5, "x")),
     ):
         assert codec.decode_command(bytes.fromhex(old)) == command
 
@@ -151,10 +158,15 @@ def test_events_keep_their_bytes(event: Event, golden: str) -> None:
 
 def test_events_from_before_the_last_field_are_still_read() -> None:
     """As they stand in a journal."""
-    entry = BatchEntry("P", 1, 2, 3, b"", [EVENTS[2][0], EVENTS[3][0]])
+    amended, busted = OrderAmended(1, 2, 3, None, True), TradeBusted(1, 2, 3, "b", "s", 4, 5, "x")
+    events = [EVENTS[2][0], EVENTS[3][0], amended, busted]
+    entry = BatchEntry("P", 1, 2, 3, b"", events)
     payload = codec.encode(Batch(1, 2, [entry], [], {}))
-    new = bytes.fromhex(EVENTS[2][1] + EVENTS[3][1])
-    old = bytes.fromhex("94030102ac757365725f72657175657374" + "93040102")
+    new = b"".join([codec.encode(event) for event in events])
+    old = bytes.fromhex(
+        "94030102ac757365725f72657175657374" + "93040102" + "9606010203c0c3"
+        "990e010203a162a1730405a178"
+    )
     assert new in payload
     before = payload.replace(new, old).removeprefix(b"\x97").removesuffix(b"\x80\x80")
     assert codec.decode_batch(b"\x95" + before).entries == [entry]
