@@ -17,6 +17,7 @@ from ingress.instruments import (
     trade_not_found,
 )
 from ingress.intake import in_the_log
+from protocol.enums import Side
 from runtime.http import samples
 from runtime.http.operations import ADMIN_KEY, Operation, Success, raised
 from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
@@ -33,6 +34,10 @@ _BUSTED = ArchivedTrade(
     buyer_broker_id=samples.BROKER.broker_id,
     seller_broker_id=samples.COUNTERPARTY_ID,
     maker_sequence=40,
+    taker_side=Side.BID,
+    executed_ms=samples.FILL.executed_ms,
+    maker_created_ms=samples.FILL.executed_ms,
+    taker_created_ms=samples.FILL.executed_ms,
     taker_sequence=42,
     is_busted=False,
 )

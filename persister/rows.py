@@ -8,14 +8,13 @@ from protocol.batches import Batch, BatchEntry, CommittedBatch
 from protocol.enums import Side
 from protocol.events import Trade, TradeBusted
 from protocol.records import InstrumentRecord, OrderRecord
+from protocol.reports import OrderKey, count_reports
 from protocol.units import timestamp
 from runtime.postgres.binary import stored_time, uuid_bytes
 from runtime.postgres.order_rows import OrderRow, order_row
 
 Row = tuple[Any, ...]
 """Values in the form of :mod:`runtime.postgres.binary`."""
-OrderKey = tuple[int, int]
-"""Instrument number and sequence."""
 
 ORDER_CHANGING = (
     "order_type",
@@ -54,7 +53,7 @@ TRADE_COLUMNS = (
     "taker_broker_id",
     "executed_at",
 )
-JOURNAL_COLUMNS = ("partition", "number", "hash", "batch")
+JOURNAL_COLUMNS = ("partition", "number", "hash", "batch", "reports")
 STATE_COLUMNS = (
     "instrument_number",
     "symbol",
@@ -75,6 +74,14 @@ class StoredBatch(NamedTuple):
 
     batch: Batch
     committed: CommittedBatch
+
+
+class BatchCounts(NamedTuple):
+    """How many execution reports each broker gets of a batch."""
+
+    partition: int
+    number: int
+    counts: dict[str, int]
 
 
 class Bust(NamedTuple):
@@ -105,6 +112,7 @@ class Rows:
         self.instruments: dict[int, Row] = {}
         self.journal: list[Row] = []
         self.closed: list[tuple[int, OrderRecord]] = []
+        self.reports: list[BatchCounts] = []
         self._orders: dict[OrderKey, OrderRow] = {}
         self._entries: set[OrderKey] = set()
 
@@ -112,11 +120,16 @@ class Rows:
         batch = stored.batch
         committed = stored.committed
         self.journal.append((batch.partition, batch.number, committed.hash, committed.payload))
+        owners = {}
         for payload in batch.orders:
             record = codec.decode_order(payload)
-            self._orders[record.instrument_number, record.sequence] = order_row(record)
+            key = (record.instrument_number, record.sequence)
+            owners[key] = record.broker_id
+            self._orders[key] = order_row(record)
             if not record.state.is_open:
                 self.closed.append((batch.partition, record))
+        counts = count_reports(batch, owners)
+        self.reports.append(BatchCounts(batch.partition, batch.number, counts))
         for entry in batch.entries:
             self._entries.add((entry.instrument_number, entry.sequence))
             for event in entry.events:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
+from persister.numbers import ToldBatch, give_numbers
 from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
 from protocol import codec
 from protocol.batches import GENESIS_HASH
@@ -43,6 +44,9 @@ _ADD_HOLDINGS = """
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[])
     ON CONFLICT (broker_id, symbol) DO UPDATE
     SET quantity = holdings.quantity + excluded.quantity"""
+_TOLD = """
+    SELECT number, reports FROM journal
+    WHERE partition = %s AND number BETWEEN %s AND %s AND reports IS NOT NULL ORDER BY number"""
 _MARK_BUSTED = """
     UPDATE trades SET busted_at = %s, bust_reason = %s
     WHERE instrument_number = %s AND trade_number = %s"""
@@ -135,8 +139,9 @@ class Store:
             ((number, last_hash),) = found
             return number, last_hash
 
-    def store(self, history_id: str, rows: Rows, moves: Sequence[CursorMove]) -> None:
-        """Write ``rows`` and move the cursors, all or nothing.
+    def store(self, history_id: str, rows: Rows, moves: Sequence[CursorMove]) -> list[ToldBatch]:
+        """Write ``rows`` and move the cursors, all or nothing. Returns the numbers that the
+        execution reports of each batch have got.
 
         Raises :class:`Fenced` when another persister has moved one of them, and
         :class:`HistoryChanged` when PostgreSQL holds another history than ``history_id``.
@@ -144,9 +149,16 @@ class Store:
         self._fail("begin")
         with self._transaction() as connection:
             _move_cursors(connection, history_id, rows, moves)
-            _write(connection, rows)
+            told = _write(connection, rows)
             self._fail("commit")
         self._fail("committed")
+        return told
+
+    def told(self, partition: int, first: int, last: int) -> list[ToldBatch]:
+        """What is kept of the numbers of reports for these batches of a partition."""
+        with self._transaction() as connection:
+            found = connection.execute(_TOLD, [partition, first, last], binary=True)
+            return [ToldBatch(partition, number, numbers) for number, numbers in found]
 
     def store_registry(self, history_id: str, entries: Sequence[tuple[int, RegistryEntry]]) -> int:
         """Write registry entries that are not stored yet; returns the last one that is."""
@@ -224,8 +236,9 @@ def _move_cursors(
         raise Fenced(f"one of these cursors is no longer there: {places}")
 
 
-def _write(connection: Connection, rows: Rows) -> None:
-    """Orders before the trades that name them, and trades before what undoes them."""
+def _write(connection: Connection, rows: Rows) -> list[ToldBatch]:
+    """Orders before the trades that name them, and trades before what undoes them. The numbers of
+    reports come late, because other persisters wait for the rows of the same brokers."""
     new_orders, changed_orders = rows.new_orders, rows.changed_orders
     with connection.cursor() as cursor:
         if new_orders:
@@ -240,7 +253,10 @@ def _write(connection: Connection, rows: Rows) -> None:
             cursor.execute(_MARK_BUSTED, [bust.busted_at, bust.reason, *where])
         for state in rows.instruments.values():
             cursor.execute(_UPSERT_STATE, state)
-        _JOURNAL.copy(cursor, rows.journal)
+        told = give_numbers(cursor, rows.reports)
+        journal = zip(rows.journal, told, strict=True)
+        _JOURNAL.copy(cursor, [(*row, batch.numbers) for row, batch in journal])
+        return told
 
 
 def _registry_cursor(connection: Connection) -> int:

@@ -6,11 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from persister import metrics
-from persister.rows import Rows, StoredBatch
+from persister.numbers import ToldBatch
+from persister.rows import BatchCounts, Rows, StoredBatch
 from persister.settings import PersisterSettings
 from persister.store import CursorMove, Store
 from protocol import codec, keys
 from protocol.batches import Batch, CommittedBatch, chain_hash
+from protocol.numbering import NO_REPORTS
 from protocol.partitions import partition_name
 from protocol.records import OrderRecord
 from runtime.process.errors import HistoryChanged, HistoryMismatch, SettingsError
@@ -36,12 +38,14 @@ MARKED_MAX = 2000
 class Progress:
     """What of a partition is stored: the last batch, its chain hash, and by symbol the last entry
     of the log, as far as it has not been trimmed yet. ``trimmed`` is the last batch whose event
-    is gone."""
+    is gone. ``settled`` is the last one that was stored at the last trim: events and reports stay
+    for one more round, so that whoever follows them does not have to hurry."""
 
     number: int
     hash: str
     entries: dict[str, int] = field(default_factory=dict)
     trimmed: int = 0
+    settled: int = 0
 
     def note(self, batch: Batch) -> None:
         """The entries of a stored batch may be trimmed."""
@@ -123,8 +127,16 @@ class PersisterWorker(Worker):
             batch = codec.decode_batch(committed.payload)
             finished.add(StoredBatch(batch, committed))
             progress.note(batch)
-        self._mark({partition: number}, finished.closed)
+        self._mark({partition: number}, finished.closed, self._untold(partition, finished.reports))
         return progress
+
+    def _untold(self, partition: int, stored: list[BatchCounts]) -> list[ToldBatch]:
+        """The stored batches whose reports are not told in Redis."""
+        if not stored:
+            return []
+        last = self._channel.execute("XREVRANGE", keys.reports(partition), "+", "-", "COUNT", 1)
+        following = int(last[0][0][:-2]) + 1 if last else 0
+        return self._store.told(partition, max(stored[0].number, following), stored[-1].number)
 
     def _read(self) -> News:
         pause = self._paced_until - time.monotonic()
@@ -156,23 +168,33 @@ class PersisterWorker(Worker):
             last = stored[-1].committed
             old = self._owned.states[partition].number
             moves.append(CursorMove(partition_name(partition), old, last.number, last.hash))
-        self._store.store(self._owned.history_id, rows, moves)
+        told = self._store.store(self._owned.history_id, rows, moves)
         for partition, stored in batches.items():
             progress, last = self._owned.states[partition], stored[-1].committed
             progress.number, progress.hash = last.number, last.hash
             for batch in stored:
                 progress.note(batch.batch)
-        self._mark({p: self._owned.states[p].number for p in batches}, rows.closed)
+        self._mark({p: self._owned.states[p].number for p in batches}, rows.closed, told)
         metrics.BATCHES.inc(len(rows.journal))
         metrics.ROWS.labels("orders").inc(rows.order_count)
         metrics.ROWS.labels("trades").inc(len(rows.trades))
 
-    def _mark(self, watermarks: dict[int, int], closed: list[tuple[int, OrderRecord]]) -> None:
-        """Tell Redis what PostgreSQL has; only now may closed orders begin to leave."""
+    def _mark(
+        self,
+        watermarks: dict[int, int],
+        closed: list[tuple[int, OrderRecord]],
+        told: list[ToldBatch],
+    ) -> None:
+        """Tell Redis what PostgreSQL has; only now may closed orders begin to leave, and reports
+        be told."""
         leaving: defaultdict[int, list[OrderRecord]] = defaultdict(list)
         for partition, record in closed:
             leaving[partition].append(record)
-        marks = [StoredMark(p, number, leaving[p]) for p, number in watermarks.items()]
+        reports: defaultdict[int, list[tuple[int, bytes]]] = defaultdict(list)
+        for partition, number, numbers in told:
+            if numbers != NO_REPORTS:
+                reports[partition].append((number, numbers))
+        marks = [StoredMark(p, number, leaving[p], reports[p]) for p, number in watermarks.items()]
         # One call for all, unless it would keep Redis from everything else for too long.
         calls = [marks] if len(closed) <= MARKED_MAX else [[mark] for mark in marks]
         self._channel.call_all(
@@ -183,10 +205,11 @@ class PersisterWorker(Worker):
         )
 
     def _trim(self) -> None:
-        """Drop log entries that are stored, and events that are stored and notified."""
+        """Drop log entries that are stored, and events and reports that are stored since the last
+        trim and notified."""
         states = self._owned.states
         stored = [
-            StoredStreams(partition, progress.number, progress.entries)
+            StoredStreams(partition, progress.settled, progress.entries)
             for partition, progress in states.items()
             if progress.entries or progress.trimmed < progress.number
         ]
@@ -195,7 +218,7 @@ class PersisterWorker(Worker):
         gone = self._channel.call(trim(self._owned.history_id, stored))
         for streams, trimmed in zip(stored, gone, strict=True):
             progress = states[streams.partition]
-            progress.entries, progress.trimmed = {}, trimmed
+            progress.entries, progress.trimmed, progress.settled = {}, trimmed, progress.number
 
     def _store_registry(self, raw: list[RawEntry]) -> None:
         """Copy what is new in the registry."""

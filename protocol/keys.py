@@ -15,6 +15,7 @@ key                        type    writer         readers                  trimm
 {exchange}:timers          zset    ingress        ingress                  ingress, when fired
 {exchange}:timers:armed    hash    ingress        ingress                  ingress, when fired
 {exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
+{exchange}:listeners       string  readapi        persister                TTL
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
 {pNN}:bell                 stream  ingress        matcher                  append, MAXLEN
 {pNN}:orders:SYMBOL        stream  ingress        matcher, readapi         persister, when stored
@@ -36,6 +37,7 @@ key                        type    writer         readers                  trimm
 {pNN}:instruments          hash    matcher        readapi                  never (one per symbol)
 {pNN}:events               stream  matcher        persister, notifier      persister, when stored
                                                                            and notified
+{pNN}:reports              stream  persister      notifier, readapi        persister, with events
 {pNN}:decided              channel matcher        ingress, readapi         nothing is kept
 {pNN}:calendar             hash    calendar       calendar                 never (one per partition)
 {pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
@@ -55,6 +57,8 @@ RESTORING = "{exchange}:restoring"
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"
+LISTENERS = "{exchange}:listeners"
+"""It is there while somebody is told execution reports as they come."""
 TIMERS = "{exchange}:timers"
 """Broker id → the time in ms at which its dead-man switch fires, or is tried again."""
 ARMED = "{exchange}:timers:armed"
@@ -187,6 +191,12 @@ def instrument_records(partition: int) -> str:
 def events(partition: int) -> str:
     """Entry id ``<batch number>-0``, fields ``h`` (chain hash, hex) and ``b`` (batch)."""
     return f"{_TAGS[partition]}events"
+
+
+def reports(partition: int) -> str:
+    """Entry id ``<batch number>-0``, field ``r``: the numbers of the execution reports of the batch
+    (``protocol.numbering``). A batch without reports has no entry."""
+    return f"{_TAGS[partition]}reports"
 
 
 def calendar(partition: int) -> str:

@@ -17,6 +17,7 @@ from exchange.audit.past import Past, now_ms, read_past, stream
 from exchange.audit.rebuild_orders import restore_closed, restore_open, restore_prices
 from exchange.audit.writer import Writer
 from protocol import codec, keys
+from protocol.numbering import NO_REPORTS
 from protocol.partitions import all_partitions
 from protocol.registry import Directory, Instrument, InstrumentListed
 from runtime.postgres import tables
@@ -173,3 +174,5 @@ def _restore_events(connection: Connection, writer: Writer, partition: int, past
     for row in stream(connection, query.order_by(table.c.number)):
         events = keys.events(partition)
         writer.add("XADD", events, f"{row.number}-0", "h", row.hash, "b", row.batch)
+        if row.reports not in (None, NO_REPORTS):
+            writer.add("XADD", keys.reports(partition), f"{row.number}-0", "r", row.reports)

@@ -188,7 +188,28 @@ journal = Table(
     Column("number", BigInteger, primary_key=True),
     Column("hash", Text, nullable=False),
     Column("batch", LargeBinary, nullable=False),
+    Column("reports", LargeBinary),  # NULL where an earlier version has stored the batch.
     comment="Every committed batch, whole: the history can be replayed and audited from it.",
+)
+
+broker_sequences = Table(
+    "broker_sequences",
+    metadata,
+    Column("broker_id", Uuid, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    comment="The number of the last execution report of each broker.",
+    postgresql_with={"fillfactor": "50"},
+)
+
+broker_events = Table(
+    "broker_events",
+    metadata,
+    Column("broker_id", Uuid, primary_key=True),
+    Column("last_sequence", BigInteger, primary_key=True),
+    Column("batch", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("partition", SmallInteger, nullable=False),
+    comment="Which batch of the journal has which execution reports of a broker.",
 )
 
 cursors = Table(

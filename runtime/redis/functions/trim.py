@@ -9,8 +9,8 @@ from runtime.redis.functions.library import function_call
 
 
 class StoredStreams(NamedTuple):
-    """What of the streams of a partition is stored: events up to ``batch_number``, and of the logs
-    by symbol the entries up to the sequences in ``applied``."""
+    """What of the streams of a partition is stored: events and their reports up to
+    ``batch_number``, and of the logs by symbol the entries up to the sequences in ``applied``."""
 
     partition: int
     batch_number: int
@@ -24,7 +24,8 @@ def trim(history_id: str, stored: Sequence[StoredStreams]) -> FunctionCall[list[
     logs: list[str] = []
     sequences: list[int] = []
     for partition, _, applied in stored:
-        streams += [keys.batch(partition), keys.notified(partition), keys.events(partition)]
+        streams += [keys.batch(partition), keys.notified(partition)]
+        streams += [keys.events(partition), keys.reports(partition)]
         logs += [keys.orders(partition, symbol) for symbol in applied]
         sequences += applied.values()
     return function_call(

@@ -13,7 +13,7 @@ FIELDS = ("order_field", "client_field", "broker_mark", "holding_field", "parse_
 def test_every_key_is_in_the_table_of_its_module() -> None:
     assert keys.__doc__ is not None
     made = [keys.GENESIS, keys.RESTORING, keys.REGISTRY, keys.INSTRUMENTS, keys.LISTED]
-    made += [keys.TIMERS, keys.ARMED]
+    made += [keys.TIMERS, keys.ARMED, keys.LISTENERS]
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         if name in FIELDS:
             continue
@@ -34,6 +34,7 @@ def test_all_keys_of_a_partition_share_its_hash_tag(partition: int) -> None:
         keys.lease(partition, "matcher"),
         keys.closed_order(partition, "1:1"),
         keys.events(partition),
+        keys.reports(partition),
     ):
         assert key.startswith(tag)
 

@@ -1,0 +1,112 @@
+"""Following the execution reports that may be told: the streams ``{pNN}:reports``.
+
+An entry says which numbers the reports of a batch have; the batch itself is the entry of the same
+id on ``{pNN}:events``. Both leave together, so whoever is slow finds entries without their batches,
+or misses entries. The numbers of a broker are dense, so a missed one is noticed; PostgreSQL has
+all of them.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from protocol import keys
+from protocol.batches import CommittedBatch
+from protocol.numbering import Numbers, decode_numbers
+from runtime.redis.channel import Channel, RedisCommand
+from runtime.redis.events import committed_batches
+from runtime.redis.order_log import RawEntry
+
+LISTENER_SECONDS = 5
+"""How long the mark of a listener lasts; it is renewed more often."""
+
+
+class ReportedBatch(NamedTuple):
+    """The numbers of the reports of a batch, which PostgreSQL has."""
+
+    partition: int
+    number: int
+    numbers: dict[str, Numbers]
+
+
+def listen_command() -> RedisCommand:
+    """Ask the persister to store more often, for the next :data:`LISTENER_SECONDS`."""
+    return ("SET", keys.LISTENERS, 1, "EX", LISTENER_SECONDS)
+
+
+def read_command(
+    cursors: Mapping[int, int], count: int, block_ms: int | None = None
+) -> RedisCommand:
+    """Up to ``count`` entries of each partition that follow the batch in ``cursors``. Waits up to
+    ``block_ms`` for one; with ``None``, does not wait."""
+    block: tuple[Any, ...] = () if block_ms is None else ("BLOCK", block_ms)
+    return (
+        *("XREAD", "COUNT", count, *block, "STREAMS", *[keys.reports(p) for p in cursors]),
+        *[f"{number}-0" for number in cursors.values()],
+    )
+
+
+def reported_batches(
+    reply: Sequence[tuple[bytes, Sequence[RawEntry]]] | None, partitions: Collection[int]
+) -> dict[int, list[ReportedBatch]]:
+    """What :func:`read_command` has found, by partition, each in its order."""
+    names = {keys.reports(partition).encode(): partition for partition in partitions}
+    found = {}
+    for stream, raw in reply or ():
+        partition = names[bytes(stream)]
+        found[partition] = [
+            ReportedBatch(partition, int(name[:-2]), decode_numbers(fields[1]))
+            for name, fields in raw
+        ]
+    return found
+
+
+def batches_command(partition: int, first: int, last: int) -> RedisCommand:
+    """The batches of a partition from ``first`` to ``last``; :func:`batches_by_number` reads what
+    is found. Those that were trimmed are left out."""
+    return ("XRANGE", keys.events(partition), f"{first}-0", f"{last}-0")
+
+
+def batches_by_number(raw: Sequence[RawEntry]) -> dict[int, CommittedBatch]:
+    return {batch.number: batch for batch in committed_batches(raw)}
+
+
+class Reports(NamedTuple):
+    """What is new in the partitions of a worker: the numbered batches, each with its bytes, and for
+    each partition the last batch that is done when these are."""
+
+    batches: dict[int, list[tuple[ReportedBatch, CommittedBatch | None]]]
+    reached: dict[int, int]
+
+
+def read_reports(
+    channel: Channel, cursors: Mapping[int, int], count: int, block_ms: int | None = None
+) -> Reports:
+    """The reports that follow the batches in ``cursors``, for a worker that marks how far it came.
+    A batch that was trimmed is ``None``; none is, while the worker's mark keeps them.
+
+    Two journeys where there is news and one where there is none. ``reached`` is never beyond what
+    PostgreSQL has, and moves on where batches have no reports.
+    """
+    if not cursors:
+        return Reports({}, {})
+    # The marks are read before the reports, so all reports up to them are found.
+    *stored, reply = channel.all_ok(
+        [
+            *[("GET", keys.stored(partition)) for partition in cursors],
+            read_command(cursors, count, block_ms),
+        ]
+    )
+    found = reported_batches(reply, cursors)
+    reached = {}
+    for (partition, cursor), mark in zip(cursors.items(), stored, strict=True):
+        told = found.get(partition, [])
+        last = told[-1].number if told else 0
+        reached[partition] = max(cursor, last, 0 if len(told) == count else int(mark or 0))
+    raw = channel.all_ok(
+        [batches_command(p, told[0].number, told[-1].number) for p, told in found.items()]
+    )
+    batches = {}
+    for (partition, told), entries in zip(found.items(), raw, strict=True):
+        committed = batches_by_number(entries)
+        batches[partition] = [(batch, committed.get(batch.number)) for batch in told]
+    return Reports(batches, reached)

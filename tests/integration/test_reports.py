@@ -1,0 +1,204 @@
+"""Execution reports get dense numbers in PostgreSQL, and are told in Redis when it has them."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine
+
+from exchange.audit.rebuild import Kept, rebuild
+from persister.worker import PersisterWorker
+from protocol import codec, keys
+from protocol.commands import AmendOrder
+from protocol.numbering import NumberedReport, Numbers, decode_numbers, numbered_reports
+from protocol.registry import Instrument
+from runtime.postgres.tables import sqlalchemy_url
+from runtime.redis.channel import Channel
+from runtime.redis.functions.mark_stored import StoredMark, mark_stored
+from runtime.redis.genesis import read
+from runtime.redis.reports import read_reports
+from tests.integration.test_persister import StoredExchange
+from tests.support.builders import ALICE, BOB, ask, bid, cancel
+from tests.support.eventually import eventually
+from tests.support.feeding import append, list_symbol
+
+
+@pytest.fixture
+def stored(channel: Channel, redis_url: str, database_url: str) -> Iterator[StoredExchange]:
+    stored = StoredExchange(channel, redis_url, database_url)
+    yield stored
+    for worker in stored.persisters:
+        worker._store.close()
+
+
+def on_stream(stored: StoredExchange, partition: int) -> dict[int, dict[str, Numbers]]:
+    raw = stored.channel.execute("XRANGE", keys.reports(partition), "-", "+")
+    return {int(name[:-2]): decode_numbers(fields[1]) for name, fields in raw}
+
+
+def in_journal(stored: StoredExchange, broker_id: str) -> list[tuple[int, NumberedReport]]:
+    """The partition and the report, for all reports of a broker."""
+    found: list[tuple[int, NumberedReport]] = []
+    for partition, payload, numbers in stored.rows("SELECT partition, batch, reports FROM journal"):
+        batch = codec.decode_batch(payload)
+        reports = numbered_reports(batch, decode_numbers(numbers), broker_id)
+        found += [(partition, report) for report in reports]
+    return sorted(found, key=lambda pair: pair[1].sequence)
+
+
+def last_numbers(stored: StoredExchange) -> dict[str, int]:
+    return dict(stored.rows("SELECT broker_id::text, last FROM broker_sequences"))
+
+
+def in_another_partition(stored: StoredExchange) -> Instrument:
+    listed = (list_symbol(stored.channel, f"VALE{number}") for number in range(3, 30))
+    return next(one for one in listed if one.partition != stored.petr.partition)
+
+
+def test_the_numbers_of_a_broker_are_dense_over_batches_and_partitions(
+    stored: StoredExchange,
+) -> None:
+    worker = stored.persister()
+    vale = in_another_partition(stored)
+    append(stored.channel, vale, ask(10, 1), bid(10, 1))
+    stored.trade(ask(1000, 10), bid(1000, 4))
+    eventually(lambda: stored.committed(vale.partition) == 1)
+    stored.store(worker)
+    stored.trade(AmendOrder(1, 1010, None, None), cancel(1))
+    stored.store(worker)
+    assert last_numbers(stored) == {ALICE: 4, BOB: 6}
+    for broker_id, count in ((ALICE, 4), (BOB, 6)):
+        reports = in_journal(stored, broker_id)
+        assert [report.sequence for _, report in reports] == [*range(1, count + 1)]
+        assert {report.report.broker_id for _, report in reports} == {broker_id}
+    of_petr = [r.report.type for p, r in in_journal(stored, BOB) if p == stored.petr.partition]
+    types = ["order.accepted", "trade.executed", "order.amended", "order.canceled"]
+    assert [kind.value for kind in of_petr] == types
+
+
+def test_each_batch_with_reports_has_its_rows_and_its_entry(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    partition = stored.petr.partition
+    stored.trade(ask(1000, 10), bid(1000, 4))
+    stored.trade(cancel(7))  # There is no such order.
+    stored.trade(cancel(1))
+    stored.store(worker)
+    told = on_stream(stored, partition)
+    assert told == {
+        1: {BOB: Numbers(2, 2), ALICE: Numbers(2, 2)},
+        3: {BOB: Numbers(3, 1)},
+    }
+    rows = stored.rows(
+        "SELECT batch, broker_id::text, last_sequence, count FROM broker_events"
+        " WHERE partition = (SELECT min(partition) FROM broker_events) ORDER BY 1, 2"
+    )
+    assert rows == [(1, ALICE, 2, 2), (1, BOB, 2, 2), (3, BOB, 3, 1)]
+    kept = stored.rows("SELECT number, reports FROM journal ORDER BY number")
+    assert {n: decode_numbers(r) for n, r in kept} == {2: {}, **told}
+
+
+def killed_before_the_mark(stored: StoredExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A persister that stores what there is, and dies before it tells Redis."""
+    worker = stored.persister()
+    with monkeypatch.context() as patched:
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(worker, "_mark", die)
+        with pytest.raises(KeyboardInterrupt):
+            stored.store(worker)
+
+
+def test_what_a_kill_left_untold_is_told_by_the_next_persister(
+    stored: StoredExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = stored.petr.partition
+    stored.trade(ask(1000, 10))
+    stored.store(stored.persister())
+    stored.trade(bid(1000, 4))
+    stored.trade(bid(1000, 4))
+    killed_before_the_mark(stored, monkeypatch)
+    assert list(on_stream(stored, partition)) == [1]
+    again = stored.persister()
+    eventually(lambda: _told_up_to(stored, again, 3))
+    assert on_stream(stored, partition) == {
+        1: {BOB: Numbers(1, 1)},
+        2: {BOB: Numbers(2, 1), ALICE: Numbers(2, 2)},
+        3: {BOB: Numbers(3, 1), ALICE: Numbers(4, 2)},
+    }
+
+
+def _told_up_to(stored: StoredExchange, worker: PersisterWorker, number: int) -> bool:
+    worker.step()
+    return number in on_stream(stored, stored.petr.partition)
+
+
+def test_reports_are_told_once_whoever_marks_them_again(channel: Channel) -> None:
+    history = read(channel).history_id
+    numbers = [(number, codec.encode({ALICE: Numbers(number, 1)})) for number in (2, 4, 5)]
+    for reports in (numbers[:2], numbers[:2], numbers):
+        channel.call(mark_stored(history, [StoredMark(3, reports[-1][0], [], reports)], 60))
+    entries = channel.execute("XRANGE", keys.reports(3), "-", "+")
+    assert entries == [[b"%d-0" % n, [b"r", payload]] for n, payload in numbers]
+    channel.execute("XTRIM", keys.reports(3), "MAXLEN", "=", 0)
+    channel.call(mark_stored(history, [StoredMark(3, 5, [], numbers)], 60))
+    assert channel.execute("XLEN", keys.reports(3)) == 0
+
+
+def test_reports_leave_with_their_events(stored: StoredExchange) -> None:
+    worker = stored.persister()
+    partition = stored.petr.partition
+    stored.trade(ask(1000, 10))
+    stored.store(worker)
+    stored.channel.execute("SET", keys.notified(partition), 1)
+
+    def is_gone() -> bool:
+        worker.step()
+        lengths = [stored.channel.execute("XLEN", key(partition)) for key in STREAMS]
+        assert lengths[0] == lengths[1]
+        return lengths == [0, 0]
+
+    assert list(on_stream(stored, partition)) == [1]
+    eventually(is_gone)
+    stored.trade(bid(1000, 10))
+    stored.store(worker)
+    assert list(on_stream(stored, partition)) == [2]
+
+
+STREAMS = (keys.events, keys.reports)
+
+
+def test_a_restore_keeps_the_numbers_and_tells_the_last_minutes_again(
+    stored: StoredExchange,
+) -> None:
+    stored.trade(ask(1000, 10), bid(1000, 4))
+    stored.store(stored.persister())
+    told = on_stream(stored, stored.petr.partition)
+    stored.matcher.abandon()
+    stored.channel.execute("FLUSHALL")
+    engine = create_engine(sqlalchemy_url(stored.database_url))
+    rebuild(stored.channel, engine, Kept(1000, 1000))
+    engine.dispose()
+    assert on_stream(stored, stored.petr.partition) == told
+    assert last_numbers(stored) == {ALICE: 2, BOB: 2}
+
+
+def test_a_worker_reads_numbered_batches_and_how_far_it_came(stored: StoredExchange) -> None:
+    partition = stored.petr.partition
+    idle = (partition + 1) % 2
+    cursors = {partition: 0, idle: 0}
+    assert read_reports(stored.channel, cursors, 10).batches == {}
+    stored.trade(ask(1000, 10))
+    stored.trade(cancel(7))
+    assert read_reports(stored.channel, cursors, 10).reached == cursors  # It is not stored yet.
+    stored.store(stored.persister())
+    read = read_reports(stored.channel, cursors, 10)
+    ((reported, committed),) = read.batches[partition]
+    assert reported.numbers == {BOB: Numbers(1, 1)}
+    assert committed is not None
+    assert committed.number == reported.number == 1
+    assert read.reached == {partition: 2, idle: 0}
+    assert read_reports(stored.channel, cursors, 1).reached[partition] == 1
+    stored.channel.execute("XTRIM", keys.events(partition), "MAXLEN", "=", 0)
+    ((_, committed),) = read_reports(stored.channel, cursors, 10).batches[partition]
+    assert committed is None
