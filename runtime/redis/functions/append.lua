@@ -66,7 +66,7 @@ local function append_section(keys, key, argv, at)
   local sequences, named = {}, {}
   for i = 1, count do sequences[i] = tonumber(known[3 + i] or 0) end
 
-  local reply, news = {time}, 0
+  local reply, news, turned = {time}, 0, false
   for i = commands + 1, commands + 5 * total, 5 do
     local symbol, urgency, client = tonumber(argv[i]), tonumber(argv[i + 1]), argv[i + 2]
     local record = false
@@ -87,7 +87,10 @@ local function append_section(keys, key, argv, at)
         carried[#carried + 1] = argv[i + 4]
       end
       if client ~= '' then
-        turn_records(new_records, old_records, now, tonumber(argv[4]), tonumber(argv[5]))
+        if not turned then
+          turn_records(new_records, old_records, now, tonumber(argv[4]), tonumber(argv[5]))
+          turned = true
+        end
         redis.call('HSET', new_records, client, int(sequence) .. ':' .. stamp .. ':' .. argv[i + 3])
       end
       reply[#reply + 1] = sequence
