@@ -13,8 +13,8 @@ import httpx
 from standardwebhooks import Webhook
 
 from notifier.addresses import AddressRefused, resolve
-from notifier.messages import QueuedMessage
-from protocol.registry import WebhookEndpoint
+from protocol.endpoints import WebhookEndpoint
+from protocol.webhooks import QueuedMessage
 
 TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 3.0
@@ -75,7 +75,7 @@ class Deliverer:
             "POST",
             target,
             content=payload,
-            headers={"host": parts.netloc, **_signed(endpoint.secret, message_id, payload)},
+            headers={"host": parts.netloc, **_signed(endpoint, message_id, payload)},
             extensions={"sni_hostname": host},
         )
         response = await self._client.send(request, stream=True)
@@ -86,16 +86,20 @@ class Deliverer:
         return judge(response.status_code, response.headers.get("retry-after"), datetime.now(UTC))
 
 
-def _signed(secret: str, message_id: str, payload: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks 1.0."""
+def _signed(endpoint: WebhookEndpoint, message_id: str, payload: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks 1.0. While the secret rotates there are two signatures."""
     now = time.time()
-    signature = Webhook(secret).sign(message_id, datetime.fromtimestamp(now, UTC), payload.decode())
+    moment, text = datetime.fromtimestamp(now, UTC), payload.decode()
+    secrets = [endpoint.secret]
+    if now * 1000 < endpoint.previous_until_ms:
+        secrets.append(endpoint.previous_secret)
+    signatures = [Webhook(secret).sign(message_id, moment, text) for secret in secrets]
     return {
         "content-type": "application/json",
         "user-agent": "mini-exchange-webhooks/1",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now)),
-        "webhook-signature": signature,
+        "webhook-signature": " ".join(signatures),
     }
 
 
