@@ -69,15 +69,18 @@ class Courier:
             and busy[endpoint_id] < self._endpoint_calls_max
             and not self._is_ending(endpoint_id)
         }
-        for endpoint_id, message_ids in (await self._queues.due(wanted)).items():
-            endpoint = self._directory.endpoints[endpoint_id]
-            for message_id in message_ids:
-                if len(self._in_flight) >= self._calls_max:
-                    return
-                flight = (endpoint_id, message_id)
-                if flight not in self._in_flight:
-                    task = asyncio.create_task(self._send(endpoint, message_id))
-                    self._in_flight[flight] = task
+        due = (await self._queues.due(wanted)).items()
+        flights = [
+            (endpoint_id, message_id)
+            for endpoint_id, message_ids in due
+            for message_id in message_ids
+            if (endpoint_id, message_id) not in self._in_flight
+        ][: self._calls_max - len(self._in_flight)]
+        for flight, queued in zip(flights, await self._queues.get(flights), strict=True):
+            if queued is not None:
+                endpoint = self._directory.endpoints[flight[0]]
+                sending = self._send(endpoint, flight[1], queued)
+                self._in_flight[flight] = asyncio.create_task(sending)
 
     async def tidy(self, is_mine: Callable[[str], bool]) -> None:
         """Give up what waits for endpoints that are disabled, and tell of them; now and then."""
@@ -102,6 +105,7 @@ class Courier:
         for task in self._in_flight.values():
             task.cancel()
         await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
+        await self._queues.close()
         await self._deliverer.close()
 
     def _raise_failures(self) -> None:
@@ -114,10 +118,9 @@ class Courier:
                 del self._in_flight[flight]
                 task.result()
 
-    async def _send(self, endpoint: WebhookEndpoint, message_id: str) -> None:
-        queued = await self._queues.get(endpoint.endpoint_id, message_id)
-        if queued is None:
-            return
+    async def _send(
+        self, endpoint: WebhookEndpoint, message_id: str, queued: QueuedMessage
+    ) -> None:
         outcome = await self._deliverer.deliver(endpoint, message_id, queued)
         metrics.ATTEMPTS.labels(outcome.verdict).inc()
         await self._record(endpoint.endpoint_id, message_id, queued, outcome)

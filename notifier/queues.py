@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from notifier.grouped import GroupedCalls
 from protocol import keys
 from protocol.endpoints import EndpointDisabled
 from protocol.registry import RegistryEntry
@@ -24,8 +25,11 @@ def now_ms() -> int:
 class Queues:
     """What the deliveries do with the queues."""
 
-    def __init__(self, channel: AsyncChannel, genesis: Genesis) -> None:
+    def __init__(self, channel: AsyncChannel, writing: AsyncChannel, genesis: Genesis) -> None:
+        """``channel`` reads. What a call has brought is written over another connection, because
+        a write waits for the disk."""
         self._channel = channel
+        self._writes = GroupedCalls(writing)
         self._genesis = genesis
 
     async def due(self, wanted: dict[str, int]) -> dict[str, list[str]]:
@@ -46,22 +50,28 @@ class Queues:
                 due[endpoint_id] = [message_id.decode() for message_id in reply]
         return due
 
-    async def get(self, endpoint_id: str, message_id: str) -> QueuedMessage | None:
-        stored = await self._channel.execute("HGET", keys.hook_messages(endpoint_id), message_id)
-        return None if stored is None else QueuedMessage.decode(stored)
+    async def get(self, wanted: Sequence[tuple[str, str]]) -> list[QueuedMessage | None]:
+        """Messages by the ids of endpoint and message; ``None`` for each that is gone."""
+        stored = await self._channel.all_ok(
+            [("HGET", keys.hook_messages(endpoint), message) for endpoint, message in wanted]
+        )
+        return [None if one is None else QueuedMessage.decode(one) for one in stored]
+
+    async def close(self) -> None:
+        await self._writes.close()
 
     async def done(self, endpoint_id: str, message: OutgoingMessage) -> None:
         """A message was delivered."""
-        await self._channel.call(done(endpoint_id, message, now_ms()))
+        await self._writes.call(done(endpoint_id, message, now_ms()))
 
     async def again(self, endpoint_id: str, message: OutgoingMessage, delay_seconds: float) -> None:
         """A call failed; it is made again after ``delay_seconds``."""
         due_ms = now_ms() + int(delay_seconds * 1000)
-        await self._channel.call(requeue(endpoint_id, due_ms, message))
+        await self._writes.call(requeue(endpoint_id, due_ms, message))
 
     async def bury(self, endpoint_id: str, message: OutgoingMessage) -> None:
         """Give a message up: to the dead-letter list, from where it can be shown and replayed."""
-        await self._channel.call(bury(endpoint_id, message, now_ms()))
+        await self._writes.call(bury(endpoint_id, message, now_ms()))
 
     async def has_delivered_since(self, endpoint_id: str, time_ms: int) -> bool:
         """Whether anything was delivered to an endpoint since then."""

@@ -33,9 +33,10 @@ from runtime.redis.registry import apply_entries
 log = logging.getLogger(__name__)
 
 PACE_SECONDS = 0.02
-"""Least time from one step with new batches to the next."""
+"""Least time from one step with new batches to the next, and how long a step at most waits for the
+calls in flight."""
 TURN_SECONDS = 0.05
-"""How long a step at most waits for the calls in flight."""
+"""How long a step waits for news at most, where another notifier may queue messages."""
 BLOCK_SECONDS_MAX = 0.5
 
 
@@ -47,6 +48,7 @@ class NotifierWorker(Worker):
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"notifier-{settings.instance}")
         self._calls = AsyncChannel(settings.redis_url, f"courier-{settings.instance}")
+        self._outcomes = AsyncChannel(settings.redis_url, f"courier-{settings.instance}-outcomes")
         self._directory = Directory()
         self._owned: Ownership[int]
         self._reader: ReportReader
@@ -62,7 +64,7 @@ class NotifierWorker(Worker):
         # Not before: a loop that is left open complains at the end of a process that was refused.
         self._loop = asyncio.new_event_loop()
         self._courier = Courier(
-            Queues(self._calls, owned.genesis),
+            Queues(self._calls, self._outcomes, owned.genesis),
             Deliverer(settings.is_development, settings.calls_max),
             self._directory,
             settings.endpoint_calls_max,
@@ -128,12 +130,13 @@ class NotifierWorker(Worker):
         assert self._courier is not None, "opened"
         await self._courier.tidy(self._is_mine)
         await self._courier.send_due(self._is_mine)
-        await self._courier.proceed(TURN_SECONDS)
+        await self._courier.proceed(PACE_SECONDS)
         await asyncio.sleep(max(0.0, paced_until - time.monotonic()))
 
     async def _end(self, courier: Courier) -> None:
         await courier.close()
         await self._calls.close()
+        await self._outcomes.close()
 
     def _is_mine(self, endpoint_id: str) -> bool:
         home = home_partition(endpoint_id, self._owned.genesis.partitions)
