@@ -65,7 +65,7 @@ class NotifierWorker(Worker):
         self._loop = asyncio.new_event_loop()
         self._courier = Courier(
             Queues(self._calls, self._outcomes, owned.genesis),
-            Deliverer(settings.is_development, settings.calls_max),
+            Deliverer(settings.is_development),
             self._directory,
             settings.endpoint_calls_max,
             settings.calls_max,

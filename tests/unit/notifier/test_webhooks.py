@@ -165,5 +165,8 @@ def test_a_name_is_resolved_and_judged() -> None:
     assert asyncio.run(resolve("127.0.0.1", 80, allow_loopback=True)) == "127.0.0.1"
     with pytest.raises(AddressRefused, match="not public"):
         asyncio.run(resolve("127.0.0.1", 80, allow_loopback=False))
+    assert asyncio.run(resolve("localhost", 80, allow_loopback=True)) in ("127.0.0.1", "::1")
+    with pytest.raises(AddressRefused, match="not public"):
+        asyncio.run(resolve("localhost", 80, allow_loopback=False))
     with pytest.raises(AddressRefused, match="does not resolve"):
         asyncio.run(resolve("no-such-name.invalid", 80, allow_loopback=False))
