@@ -7,10 +7,11 @@ from pydantic import BaseModel, ValidationError
 
 from ingress import refusals
 from ingress.bodies import MassCancelAnswer
-from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer, check_webhook_url
+from ingress.brokers import IssuedKeyAnswer, RegisterBody, RegisteredAnswer
 from ingress.debug import ResetAnswer
 from ingress.mass_routes import mass_cancel_answer
 from ingress.operator import LimitsAnswer, LimitsBody
+from ingress.webhook_urls import check_webhook_url
 from runtime.http import samples
 from runtime.http.operations import ADMIN_KEY, Operation, Success, raised
 from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
@@ -18,7 +19,8 @@ from runtime.http.problems import Problem, invalid_body, unauthorized, unavailab
 _NO_ANSWER = ConnectionError("Connection closed by server.")
 
 
-def _invalid(model: type[BaseModel], **body: Any) -> Problem:
+def invalid(model: type[BaseModel], **body: Any) -> Problem:
+    """The problem of a body that the model refuses."""
     try:
         model.model_validate(body)
     except ValidationError as error:
@@ -63,11 +65,11 @@ REGISTER = Operation(
     problems=(
         *_ADMIN_PROBLEMS,
         invalid_body([{"loc": ("body", 0), "type": "json_invalid", "msg": "JSON decode error"}]),
-        _invalid(RegisterBody, name=""),
-        _invalid(
+        invalid(RegisterBody, name=""),
+        invalid(
             RegisterBody,
         ),
-        _invalid(RegisterBody, name=samples.BROKER.name, nome=samples.BROKER.name),
+        invalid(RegisterBody, name=samples.BROKER.name, nome=samples.BROKER.name),
         raised(check_webhook_url, "/executions", False),
     ),
 )
@@ -133,8 +135,8 @@ SET_LIMITS = Operation(
         refusals.broker_not_found(),
         invalid_body([{"loc": ("body", 0), "type": "json_invalid", "msg": "JSON decode error"}]),
         invalid_body([{"loc": ("body",), "type": "missing", "msg": "Field required"}]),
-        _invalid(LimitsBody, open_orders_max=-1),
-        _invalid(LimitsBody, orders=1),
+        invalid(LimitsBody, open_orders_max=-1),
+        invalid(LimitsBody, orders=1),
     ),
 )
 

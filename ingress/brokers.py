@@ -1,19 +1,18 @@
 """Registering brokers and their keys; the exchange's own calls, behind the admin key."""
 
-import base64
-import secrets
 import time
 import uuid
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingress.refusals import broker_not_found, invalid_webhook_url, registration_unknown
+from ingress.refusals import broker_not_found, registration_unknown
+from ingress.webhook_bodies import WEBHOOK_URL_LENGTH_MAX
+from ingress.webhook_urls import check_webhook_url, new_webhook_secret
+from protocol.endpoints import EndpointAdded
 from protocol.registry import (
     BrokerRegistered,
-    EndpointAdded,
     KeyIssued,
     KeysRevoked,
     RegistryEntry,
@@ -26,8 +25,6 @@ from runtime.redis.channel import AsyncChannel, NotConnected, RedisError
 from runtime.redis.functions.register import register
 
 NAME_LENGTH_MAX = 100
-WEBHOOK_URL_LENGTH_MAX = 2000
-WEBHOOK_SECRET_BYTES = 32
 
 
 class RegisterBody(BaseModel):
@@ -49,7 +46,7 @@ class RegisterBody(BaseModel):
             str,
             Field(
                 max_length=WEBHOOK_URL_LENGTH_MAX,
-                description="Where the execution reports go; without it there are none.",
+                description="Where the trades of the broker are told; it can add endpoints later.",
             ),
         ]
         | None
@@ -93,16 +90,20 @@ def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
         """Register a broker (admin key). Both secrets are shown this once."""
         broker_id = str(uuid.uuid4())
         api_key = new_api_key()
+        now_ms = time.time_ns() // 1_000_000
         events: list[RegistryEvent] = [
-            BrokerRegistered(broker_id, body.name, time.time_ns() // 1_000_000),
+            BrokerRegistered(broker_id, body.name, now_ms),
             KeyIssued(broker_id, hash_key(api_key)),
         ]
         secret = None
         if body.webhook_url is not None:
             check_webhook_url(body.webhook_url, context.settings.is_development)
-            secret = _new_webhook_secret()
-            endpoint = EndpointAdded(str(uuid.uuid4()), broker_id, body.webhook_url, secret)
-            events.append(endpoint)
+            secret = new_webhook_secret()
+            events.append(
+                EndpointAdded(
+                    str(uuid.uuid4()), broker_id, body.webhook_url, secret, created_ms=now_ms
+                )
+            )
         await write(events)
         return RegisteredAnswer(broker_id=broker_id, api_key=api_key, webhook_secret=secret)
 
@@ -137,29 +138,3 @@ async def write_registry(
     except RedisError as error:
         raise registration_unknown(error) from error
     await context.registry.refresh()
-
-
-def check_webhook_url(url: str, is_development: bool) -> None:
-    """Raise ``invalid_webhook_url`` for what is wrong before any delivery: the scheme, the host,
-    credentials. The address is checked at every attempt, because that of a name can change."""
-    try:
-        parts = urlsplit(url)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        parts, port_is_valid = urlsplit(""), False
-    schemes = ("https", "http") if is_development else ("https",)
-    usable = (
-        parts.scheme in schemes
-        and parts.hostname
-        and port_is_valid
-        and parts.username is None
-        and url.isascii()
-        and url.isprintable()
-        and " " not in url
-    )
-    if not usable:
-        raise invalid_webhook_url(schemes)
-
-
-def _new_webhook_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(WEBHOOK_SECRET_BYTES)).decode()

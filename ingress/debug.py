@@ -47,7 +47,9 @@ def debug_router(context: Context, controls: BrokerControls) -> APIRouter:
         context.require_admin(request)
         settings, genesis = context.settings, context.genesis
         history_id, epoch = new_history_id(), genesis.epoch + 1
-        call = reset(history_id, epoch, genesis.partitions, list(context.directory.endpoints))
+        directory = context.directory
+        endpoint_ids = [*directory.endpoints, *directory.disabled_endpoints]
+        call = reset(history_id, epoch, genesis.partitions, endpoint_ids)
         channel = AsyncChannel(settings.redis_url, f"debug-{settings.instance}")
         try:
             if settings.database_url:

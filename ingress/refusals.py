@@ -1,7 +1,7 @@
 """The problems that ingress answers, except those of a body that is wrong."""
 
 from protocol.enums import OrderState, StateReason
-from runtime.http.problems import FieldError, Problem, field_problem
+from runtime.http.problems import Problem, field_problem
 
 LOG_FULL = Problem(
     "overloaded",
@@ -104,10 +104,38 @@ def broker_not_found() -> Problem:
     return Problem("broker_not_found", "no broker has this id")
 
 
-def invalid_webhook_url(schemes: tuple[str, ...]) -> Problem:
-    detail = f"send an absolute URL with {' or '.join(schemes)} and without credentials"
-    return Problem(
+def invalid_webhook_url(schemes: tuple[str, ...], field: str) -> Problem:
+    return field_problem(
+        field,
         "invalid_webhook_url",
-        f"webhook_url: {detail}",
-        (FieldError("#/webhook_url", "invalid_webhook_url", detail),),
+        f"send an absolute URL with {' or '.join(schemes)} and without credentials",
+    )
+
+
+def endpoint_not_found() -> Problem:
+    return Problem("endpoint_not_found", "you have no webhook endpoint with this id")
+
+
+def delivery_not_found() -> Problem:
+    return Problem(
+        "delivery_not_found",
+        "no message with this id is kept for the endpoint; list the deliveries",
+    )
+
+
+def endpoint_disabled() -> Problem:
+    return Problem("endpoint_disabled", "nothing is sent to the endpoint; enable it first")
+
+
+def too_many_endpoints(most: int) -> Problem:
+    return Problem("too_many_endpoints", f"you have {most} webhook endpoints, and more may not be")
+
+
+def too_many_changes(per_hour: int, seconds: int) -> Problem:
+    """The next change may come after ``seconds``."""
+    return Problem(
+        "rate_limited",
+        f"nothing was taken: your webhook endpoints take {per_hour} requests an hour that change"
+        " or send something; try again after Retry-After",
+        headers=((b"retry-after", b"%d" % seconds),),
     )

@@ -37,6 +37,8 @@ from ingress.pressure import Pressure
 from ingress.routes import OrderRoutes
 from ingress.settings import IngressSettings
 from ingress.timers import CancelTimers
+from ingress.webhook_documentation import OPERATIONS as WEBHOOK_OPERATIONS
+from ingress.webhooks import webhooks_router
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
@@ -99,7 +101,8 @@ def create(context: Context) -> Service:
     router.include_router(operator_router(context, channel, controls, mass_cancels))
     decision_seconds = settings.decision_wait_ms / 1000
     router.include_router(instruments_router(context, channel, appender, decision_seconds))
-    operations = {
+    router.include_router(webhooks_router(context, channel))
+    operations = WEBHOOK_OPERATIONS | {
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
         ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,

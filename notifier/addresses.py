@@ -53,15 +53,27 @@ def is_allowed(address: Address, allow_loopback: bool) -> bool:
 
 async def resolve(host: str, port: int, allow_loopback: bool) -> str:
     """An address of ``host`` to connect to. Raises :class:`AddressRefused`."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise AddressRefused(f"{host} does not resolve: {error}") from error
-    addresses = [ip_address(entry[4][0]) for entry in found]
+    addresses = _literal(host) or await _looked_up(host, port)
     for address in addresses:
         if not is_allowed(address, allow_loopback):
             raise AddressRefused(f"{host} resolves to {address}, which is not public")
     if not addresses:
         raise AddressRefused(f"{host} has no address")
     return str(addresses[0])
+
+
+def _literal(host: str) -> list[Address]:
+    """The address that ``host`` itself is; to look it up would take a thread."""
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        return []
+
+
+async def _looked_up(host: str, port: int) -> list[Address]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise AddressRefused(f"{host} does not resolve: {error}") from error
+    return [ip_address(entry[4][0]) for entry in found]

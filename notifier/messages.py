@@ -1,82 +1,46 @@
-"""Makes webhook messages of trades. Pure: the same batch gives the same messages, byte for byte."""
+"""Makes webhook messages of execution reports. Pure: a report gives the same bytes each time.
 
-from typing import NamedTuple
+A message wraps the report, which is its ``data``. The message of a trade also has, beside it, the
+members that it had before there were reports. There ``price`` and ``quantity`` are those of the
+trade, while in the report they are those of the order.
+"""
+
+from typing import Any
 
 import msgspec
 
-from protocol import ids
-from protocol.batches import Batch, BatchEntry
-from protocol.enums import Side
-from protocol.events import Trade
-from protocol.units import format_time
+from protocol.enums import ReportType
+from protocol.reports import Report, ReportBody
+from protocol.webhooks import OutgoingMessage, QueuedMessage
 
 
-class Message(NamedTuple):
-    """One message to one broker. ``message_id`` is the ``webhook-id`` and stays the same when the
-    call is repeated. ``body`` is JSON without its sequence, which the queue adds."""
-
-    broker_id: str
-    message_id: str
-    body: bytes
+def message_of(report: Report, sequence: int, now_ms: int) -> OutgoingMessage:
+    """The message of a report that has this number among those of its broker."""
+    queued = QueuedMessage(report.type.value, sequence, now_ms, _payload(report, sequence))
+    return OutgoingMessage(report.message_id, queued)
 
 
-def messages_of(batch: Batch) -> list[Message]:
-    """Two messages per trade, one for each side."""
-    messages = []
-    for entry in batch.entries:
-        for event in entry.events:
-            if isinstance(event, Trade):
-                taker_side = event.taker_side
-                messages.append(_message(entry, event, taker_side, is_maker=False))
-                messages.append(_message(entry, event, taker_side.opposite, is_maker=True))
-    return messages
-
-
-def _message(entry: BatchEntry, trade: Trade, side: Side, *, is_maker: bool) -> Message:
-    number = entry.instrument_number
-    if is_maker:
-        broker_id, created_ms = trade.maker_broker_id, trade.maker_created_ms
-        sequence, remaining = trade.maker_sequence, trade.maker_open_quantity
-    else:
-        broker_id, created_ms = trade.taker_broker_id, trade.taker_created_ms
-        sequence, remaining = trade.taker_sequence, trade.taker_open_quantity
-    trade_id = ids.encode(entry.time_ms, number, trade.trade_number, ids.TRADE)
-    executed_at = format_time(entry.time_ms)
-    body = {
-        "type": "trade.executed",
-        "timestamp": executed_at,
-        "event": "trade_executed",
-        "trade_id": trade_id,
-        "order_id": ids.encode(created_ms, number, sequence),
-        "symbol": entry.symbol,
-        "side": side.value,
-        "price": trade.price,
-        "quantity": trade.quantity,
-        "order_remaining_quantity": remaining,
-        "executed_at": executed_at,
+def _payload(report: Report, sequence: int) -> bytes:
+    told = report.told
+    head: dict[str, Any] = {
+        "type": told.type.value,
+        "timestamp": told.timestamp,
+        "sequence": sequence,
     }
-    return Message(broker_id, f"{trade_id}-{side.value}", msgspec.json.encode(body))
+    if told.type is ReportType.EXECUTED:
+        head |= _trade(told)
+    return msgspec.json.encode(head)[:-1] + b',"data":' + report.body(sequence) + b"}"
 
 
-class QueuedMessage(NamedTuple):
-    """A message as the queue keeps it: ``SEQUENCE ATTEMPTS BODY``."""
-
-    sequence: int
-    attempts: int
-    body: bytes
-
-    @classmethod
-    def decode(cls, stored: bytes) -> "QueuedMessage":
-        sequence, attempts, body = stored.split(b" ", 2)
-        return cls(int(sequence), int(attempts), body)
-
-    def encode(self) -> bytes:
-        return b"%d %d %s" % (self.sequence, self.attempts, self.body)
-
-    def failed(self) -> "QueuedMessage":
-        return self._replace(attempts=self.attempts + 1)
-
-    @property
-    def payload(self) -> bytes:
-        """The bytes that are signed and sent, with the sequence."""
-        return b'%s,"sequence":%d}' % (self.body[:-1], self.sequence)
+def _trade(told: ReportBody) -> dict[str, Any]:
+    return {
+        "event": "trade_executed",
+        "trade_id": told.trade_id,
+        "order_id": told.order_id,
+        "symbol": told.symbol,
+        "side": told.side.value,
+        "price": told.last_price,
+        "quantity": told.last_quantity,
+        "order_remaining_quantity": told.remaining_quantity,
+        "executed_at": told.timestamp,
+    }

@@ -1,5 +1,6 @@
-"""The notifier process: events streams in, signed webhooks out.
+"""The notifier process: execution reports in, signed webhooks out.
 
+It tells only what PostgreSQL holds, so a broker never hears of what a crash could still take back.
 Fan-out and delivery meet in the queues of the endpoints only. A step fans out what is new, starts
 the calls that are due, and runs the event loop, in which the calls proceed, for a moment. While no
 call is in flight it waits in Redis for news instead. While there is no endpoint it reads no batches
@@ -10,20 +11,21 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 
 from notifier import metrics
 from notifier.courier import Courier, home_partition
 from notifier.delivery import Deliverer
-from notifier.messages import Message, messages_of
+from notifier.messages import message_of
 from notifier.queues import Queues, now_ms
+from notifier.reading import ReportReader, ToldBatch
 from notifier.settings import NotifierSettings
-from protocol import codec, keys
-from protocol.batches import CommittedBatch
+from protocol import keys
 from protocol.registry import Directory
+from protocol.webhooks import OutgoingMessage
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
 from runtime.redis.channel import AsyncChannel, Channel
-from runtime.redis.events import EventReader
 from runtime.redis.functions.enqueue import enqueue
 from runtime.redis.functions.mark_notified import mark_notified
 from runtime.redis.registry import apply_entries
@@ -31,9 +33,10 @@ from runtime.redis.registry import apply_entries
 log = logging.getLogger(__name__)
 
 PACE_SECONDS = 0.02
-"""Least time from one step with new batches to the next."""
+"""Least time from one step with new batches to the next, and how long a step at most waits for the
+calls in flight."""
 TURN_SECONDS = 0.05
-"""How long a step at most waits for the calls in flight."""
+"""How long a step waits for news at most, where another notifier may queue messages."""
 BLOCK_SECONDS_MAX = 0.5
 
 
@@ -45,9 +48,10 @@ class NotifierWorker(Worker):
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"notifier-{settings.instance}")
         self._calls = AsyncChannel(settings.redis_url, f"courier-{settings.instance}")
+        self._outcomes = AsyncChannel(settings.redis_url, f"courier-{settings.instance}-outcomes")
         self._directory = Directory()
         self._owned: Ownership[int]
-        self._reader: EventReader
+        self._reader: ReportReader
         self._loop: asyncio.AbstractEventLoop
         self._courier: Courier | None = None
 
@@ -55,13 +59,13 @@ class NotifierWorker(Worker):
         settings = self._settings
         owned = Ownership(self._channel, settings, "notifier", self._recover)
         self._owned = owned
-        self._reader = EventReader(self._channel, owned.leases, settings.batches_max)
+        self._reader = ReportReader(self._channel, owned.leases, settings.batches_max)
         apply_entries(self._directory, self._reader.read({}, 0, block_ms=None).registry)
         # Not before: a loop that is left open complains at the end of a process that was refused.
         self._loop = asyncio.new_event_loop()
         self._courier = Courier(
-            Queues(self._calls, owned.history_id),
-            Deliverer(settings.is_development, settings.calls_max),
+            Queues(self._calls, self._outcomes, owned.genesis),
+            Deliverer(settings.is_development),
             self._directory,
             settings.endpoint_calls_max,
             settings.calls_max,
@@ -79,20 +83,24 @@ class NotifierWorker(Worker):
         news = self._reader.read(self._owned.states, self._directory.sequence, self._block_ms())
         apply_entries(self._directory, news.registry)
         if news.batches:
-            self._fan_out(news.batches)
+            listening = {endpoint.broker_id for endpoint in self._directory.endpoints.values()}
+            self._fan_out(self._reader.reports(news.batches, listening))
+        moved = {p: number for p, number in news.reached.items() if number > self._owned.states[p]}
+        if moved:
+            self._mark(moved)
         return bool(news.batches or news.registry)
 
     def _pass_over(self) -> bool:
-        """Nobody listens, so the marks follow the batches, and nobody needs them read. Returns
+        """Nobody listens, so the marks follow what is stored, and nobody needs it read. Returns
         whether there was anything new in the registry.
 
-        An endpoint that is registered meanwhile hears of every batch that is committed later: the
+        An endpoint that is registered meanwhile hears of every batch that is stored later: the
         marks move only as far as the batches had come when there was none yet.
         """
         states = self._owned.states
         skimmed = self._reader.skim(states, self._directory.sequence, self._block_ms() or 1)
         apply_entries(self._directory, skimmed.registry)
-        moved = {p: number for p, number in skimmed.numbers.items() if number > states[p]}
+        moved = {p: number for p, number in skimmed.reached.items() if number > states[p]}
         if moved and not self._directory.endpoints:
             self._mark(moved)
         return bool(skimmed.registry)
@@ -120,13 +128,15 @@ class NotifierWorker(Worker):
     async def _turn(self, paced_until: float) -> None:
         """Start what is due, and let the calls proceed; lasts at least until ``paced_until``."""
         assert self._courier is not None, "opened"
+        await self._courier.tidy(self._is_mine)
         await self._courier.send_due(self._is_mine)
-        await self._courier.proceed(TURN_SECONDS)
+        await self._courier.proceed(PACE_SECONDS)
         await asyncio.sleep(max(0.0, paced_until - time.monotonic()))
 
     async def _end(self, courier: Courier) -> None:
         await courier.close()
         await self._calls.close()
+        await self._outcomes.close()
 
     def _is_mine(self, endpoint_id: str) -> bool:
         home = home_partition(endpoint_id, self._owned.genesis.partitions)
@@ -135,36 +145,41 @@ class NotifierWorker(Worker):
     def _recover(self, partition: int) -> int:
         return int(self._channel.execute("GET", keys.notified(partition)) or 0)
 
-    def _fan_out(self, batches: dict[int, list[CommittedBatch]]) -> None:
-        """Queue the messages of new batches, then move the marks. A crash in between repeats the
+    def _fan_out(self, told: Iterable[ToldBatch]) -> None:
+        """Queue the messages of new batches. A crash before the marks are moved repeats the
         batches, which the queues' own progress turns into nothing."""
-        genesis = self._owned.genesis
+        genesis, due_ms = self._owned.genesis, now_ms()
         calls = [
             enqueue(
                 genesis.history_id,
                 genesis.epoch,
                 endpoint_id,
-                partition,
+                batch.partition,
                 batch.number,
-                now_ms(),
-                [(message.message_id, message.body) for message in messages],
+                due_ms,
+                messages,
             )
-            for partition, committed in batches.items()
-            for batch in committed
-            for endpoint_id, messages in self._by_endpoint(batch).items()
+            for batch in told
+            for endpoint_id, messages in self._by_endpoint(batch, due_ms).items()
         ]
-        added = self._channel.call_all(calls)
-        self._mark({partition: committed[-1].number for partition, committed in batches.items()})
+        added: list[int] = self._channel.call_all(calls)
         metrics.MESSAGES.inc(sum(added))
 
     def _mark(self, numbers: dict[int, int]) -> None:
         self._channel.call(mark_notified(self._owned.history_id, numbers))
         self._owned.states.update(numbers)
 
-    def _by_endpoint(self, committed: CommittedBatch) -> dict[str, list[Message]]:
+    def _by_endpoint(self, batch: ToldBatch, queued_ms: int) -> dict[str, list[OutgoingMessage]]:
         """The messages of a batch for each endpoint that is told of it."""
-        found: defaultdict[str, list[Message]] = defaultdict(list)
-        for message in messages_of(codec.decode_batch(committed.payload)):
-            for endpoint in self._directory.endpoints_by_broker.get(message.broker_id, ()):
-                found[endpoint.endpoint_id].append(message)
+        found: defaultdict[str, list[OutgoingMessage]] = defaultdict(list)
+        for sequence, report in batch.reports:
+            wanting = [
+                endpoint.endpoint_id
+                for endpoint in self._directory.endpoints_by_broker.get(report.broker_id, ())
+                if endpoint.is_enabled and report.type.value in endpoint.types
+            ]
+            if wanting:
+                message = message_of(report, sequence, queued_ms)
+                for endpoint_id in wanting:
+                    found[endpoint_id].append(message)
         return found

@@ -15,16 +15,18 @@ from protocol.batches import Batch, CommittedBatch, chain_hash
 from protocol.numbering import NO_REPORTS
 from protocol.partitions import partition_name
 from protocol.records import OrderRecord
+from protocol.registry import Directory
 from runtime.process.errors import HistoryChanged, HistoryMismatch, SettingsError
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, FunctionCall
 from runtime.redis.events import EventReader, News, committed_batches
 from runtime.redis.functions.current import current
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
 from runtime.redis.functions.trim import StoredStreams, trim
 from runtime.redis.order_log import RawEntry
-from runtime.redis.registry import registry_entries
+from runtime.redis.registry import apply_entries, registry_entries
+from runtime.redis.reports import LISTENERS_COMMAND
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class PersisterWorker(Worker):
         self._channel = Channel(settings.redis_url, f"persister-{settings.instance}")
         self._store = Store(settings.database_url)
         self._registry_sequence = 0
+        self._directory = Directory()
+        self._has_listeners = False
         self._next_trim = 0.0
         self._paced_until = 0.0
         self._owned: Ownership[Progress]
@@ -94,7 +98,7 @@ class PersisterWorker(Worker):
             self._persist({p: self._verify(p, batches) for p, batches in news.batches.items()})
             metrics.STEP_SECONDS.observe(time.monotonic() - started)
         if news.batches or news.registry:
-            self._paced_until = started + self._settings.pace_ms / 1000
+            self._paced_until = started + self._pace_ms / 1000
         if time.monotonic() >= self._next_trim:
             self._next_trim = time.monotonic() + TRIM_SECONDS
             self._trim()
@@ -147,6 +151,14 @@ class PersisterWorker(Worker):
         cursors = {partition: progress.number for partition, progress in owned.states.items()}
         return self._reader.read(cursors, self._registry_sequence, block_ms)
 
+    @property
+    def _pace_ms(self) -> float:
+        """Least time between two busy steps. Whoever listens never makes it longer."""
+        pace_ms = self._settings.pace_ms
+        if self._has_listeners or self._directory.endpoints:
+            return min(pace_ms, self._settings.listened_pace_ms)
+        return pace_ms
+
     def _verify(self, partition: int, batches: list[CommittedBatch]) -> list[StoredBatch]:
         """New batches of a partition, which must continue its chain of hashes."""
         last_hash = self._owned.states[partition].hash
@@ -197,12 +209,16 @@ class PersisterWorker(Worker):
         marks = [StoredMark(p, number, leaving[p], reports[p]) for p, number in watermarks.items()]
         # One call for all, unless it would keep Redis from everything else for too long.
         calls = [marks] if len(closed) <= MARKED_MAX else [[mark] for mark in marks]
-        self._channel.call_all(
+        *_, listeners = self._channel.call_all(
             [
-                mark_stored(self._owned.history_id, together, self._settings.closed_seconds)
-                for together in calls
+                *[
+                    mark_stored(self._owned.history_id, together, self._settings.closed_seconds)
+                    for together in calls
+                ],
+                FunctionCall(LISTENERS_COMMAND, int),
             ]
         )
+        self._has_listeners = bool(listeners)
 
     def _trim(self) -> None:
         """Drop log entries that are stored, and events and reports that are stored since the last
@@ -223,6 +239,7 @@ class PersisterWorker(Worker):
     def _store_registry(self, raw: list[RawEntry]) -> None:
         """Copy what is new in the registry."""
         if raw:
+            apply_entries(self._directory, raw)
             self._registry_sequence = self._store.store_registry(
                 self._owned.history_id, registry_entries(raw)
             )

@@ -43,10 +43,15 @@ key                        type    writer         readers                  trimm
 {pNN}:dead                 stream  matcher        operators                matcher, MAXLEN
 {pNN}:stored               string  persister      status, trimming         never
 {pNN}:notified             string  notifier       persister, status        never
-{hook:ID}:queue            zset    notifier       notifier                 notifier, when delivered
-{hook:ID}:messages         hash    notifier       notifier                 notifier, when delivered
-{hook:ID}:progress         hash    notifier       notifier                 never (one per endpoint)
-{hook:ID}:dead             hash    notifier       operators                operators
+{hook:ID}:queue            zset    notifier,      notifier, ingress        notifier, when delivered
+                                   ingress
+{hook:ID}:messages         hash    notifier,      notifier, ingress        notifier, when delivered
+                                   ingress
+{hook:ID}:progress         hash    notifier       notifier, ingress        TTL, when removed
+{hook:ID}:delivered        hash    notifier       ingress                  notifier, age and count
+{hook:ID}:delivered:at     zset    notifier       ingress                  notifier, age and count
+{hook:ID}:dead             hash    notifier       ingress                  notifier, by count
+{hook:ID}:dead:at          zset    notifier       ingress                  notifier, by count
 ========================== ======= ============== ======================== =======================
 """
 
@@ -232,10 +237,26 @@ def hook_messages(endpoint_id: str) -> str:
 
 def hook_progress(endpoint_id: str) -> str:
     """``history`` and ``epoch`` that the queue is in; ``pNN`` → last batch that was queued for
-    this endpoint; ``sequence`` → last message number."""
+    this endpoint; ``noticed`` → last entry of the registry of which it was told; ``delivered`` →
+    time of the last success, ms; ``removed`` once the endpoint is removed."""
     return f"{{hook:{endpoint_id}}}:progress"
+
+
+def hook_delivered(endpoint_id: str) -> str:
+    """Message id → message that was delivered."""
+    return f"{{hook:{endpoint_id}}}:delivered"
+
+
+def hook_delivered_at(endpoint_id: str) -> str:
+    """Message id → when it was delivered, ms."""
+    return f"{{hook:{endpoint_id}}}:delivered:at"
 
 
 def hook_dead(endpoint_id: str) -> str:
     """Message id → message that was given up."""
     return f"{{hook:{endpoint_id}}}:dead"
+
+
+def hook_dead_at(endpoint_id: str) -> str:
+    """Message id → when it was given up, ms."""
+    return f"{{hook:{endpoint_id}}}:dead:at"

@@ -10,6 +10,20 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from protocol.endpoints import (
+    EndpointAdded,
+    EndpointChange,
+    EndpointChanged,
+    EndpointDisabled,
+    EndpointEnabled,
+    EndpointRemoved,
+    SecretRotated,
+    WebhookEndpoint,
+    added,
+    changed,
+)
+from protocol.webhooks import ENDPOINTS_MAX
+
 
 class BrokerRegistered(msgspec.Struct, frozen=True, array_like=True, tag=1):
     broker_id: str
@@ -26,21 +40,6 @@ class KeyIssued(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 class KeysRevoked(msgspec.Struct, frozen=True, array_like=True, tag=3):
     broker_id: str
-
-
-class EndpointAdded(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """``secret`` is the ``whsec_…`` text the receiver verifies with."""
-
-    endpoint_id: str
-    broker_id: str
-    url: str
-    secret: str
-
-
-class EndpointDisabled(msgspec.Struct, frozen=True, array_like=True, tag=6):
-    """The receiver answered 410 or failed to the end; nothing is sent there any more."""
-
-    endpoint_id: str
 
 
 class InstrumentListed(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -80,6 +79,10 @@ RegistryEvent = (
     | KeysRevoked
     | EndpointAdded
     | EndpointDisabled
+    | EndpointChanged
+    | EndpointEnabled
+    | SecretRotated
+    | EndpointRemoved
     | InstrumentListed
     | BrokerLimitsSet
     | InstrumentNamed
@@ -116,14 +119,6 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookEndpoint:
-    endpoint_id: str
-    broker_id: str
-    url: str
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
 class BrokerLimits:
     """``rules`` were set by the entry ``sequence`` of the registry, when as many symbols as
     ``instruments`` were listed. Symbols with a higher number were listed afterwards."""
@@ -156,7 +151,12 @@ class Directory:
     names: dict[str, str] = field(default_factory=dict)
     """Symbol → name, where it was given one."""
     endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
+    """By id, those that are enabled."""
+    disabled_endpoints: dict[str, WebhookEndpoint] = field(default_factory=dict)
+    removed_endpoints: dict[str, str] = field(default_factory=dict)
+    """Endpoint id → id of the broker that had it."""
     endpoints_by_broker: dict[str, list[WebhookEndpoint]] = field(default_factory=dict)
+    """All that are not removed, also those that are disabled, oldest first."""
 
     def apply(self, sequence: int, entry: RegistryEntry) -> None:
         self.sequence = sequence
@@ -183,20 +183,50 @@ class Directory:
                     event, self.sequence, len(self.instruments)
                 )
             case EndpointAdded():
-                endpoint = WebhookEndpoint(
-                    event.endpoint_id, event.broker_id, event.url, event.secret
-                )
-                self.endpoints[event.endpoint_id] = endpoint
-                self.endpoints_by_broker.setdefault(event.broker_id, []).append(endpoint)
-            case EndpointDisabled():
-                gone = self.endpoints.pop(event.endpoint_id)
-                self.endpoints_by_broker[gone.broker_id].remove(gone)
+                self._add_endpoint(event)
             case InstrumentListed():
                 instrument = Instrument(event.symbol, event.number, event.partition)
                 self.instruments[event.symbol] = instrument
                 self.instruments_by_number[event.number] = instrument
             case InstrumentNamed():
                 self.names[event.symbol] = event.name
+            case EndpointRemoved():
+                self._remove_endpoint(event.endpoint_id)
+            case _:
+                self._change_endpoint(event)
+
+    def endpoint(self, endpoint_id: str) -> WebhookEndpoint | None:
+        """An endpoint that is not removed, enabled or not."""
+        return self.endpoints.get(endpoint_id) or self.disabled_endpoints.get(endpoint_id)
+
+    def _add_endpoint(self, event: EndpointAdded) -> None:
+        own = self.endpoints_by_broker.setdefault(event.broker_id, [])
+        # Two processes may each have seen room for one more.
+        if len(own) < ENDPOINTS_MAX:
+            endpoint = added(event, self.sequence)
+            own.append(endpoint)
+            self.endpoints[event.endpoint_id] = endpoint
+
+    def _change_endpoint(self, event: EndpointChange) -> None:
+        """Nothing, where the endpoint was removed a moment before."""
+        before = self.endpoint(event.endpoint_id)
+        if before is None:
+            return
+        after = changed(before, event, self.sequence)
+        own = self.endpoints_by_broker[before.broker_id]
+        own[own.index(before)] = after
+        self.endpoints.pop(before.endpoint_id, None)
+        self.disabled_endpoints.pop(before.endpoint_id, None)
+        home = self.endpoints if after.is_enabled else self.disabled_endpoints
+        home[after.endpoint_id] = after
+
+    def _remove_endpoint(self, endpoint_id: str) -> None:
+        gone = self.endpoint(endpoint_id)
+        if gone is not None:
+            self.endpoints.pop(endpoint_id, None)
+            self.disabled_endpoints.pop(endpoint_id, None)
+            self.endpoints_by_broker[gone.broker_id].remove(gone)
+            self.removed_endpoints[endpoint_id] = gone.broker_id
 
     def _revoke(self, broker_id: str) -> None:
         revoked = [

@@ -133,6 +133,20 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "list_trades",
         ),
     ),
+    "webhooks": (
+        "Where you are told what happens to your orders, and what became of each message.",
+        (
+            "list_webhook_endpoints",
+            "add_webhook_endpoint",
+            "get_webhook_endpoint",
+            "change_webhook_endpoint",
+            "remove_webhook_endpoint",
+            "rotate_webhook_secret",
+            "test_webhook_endpoint",
+            "list_webhook_deliveries",
+            "resend_webhook_delivery",
+        ),
+    ),
     "market": (
         "What every broker can see of an instrument.",
         ("list_stocks", "get_stock", "get_book", "get_price", "get_time"),

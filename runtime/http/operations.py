@@ -87,6 +87,8 @@ _PATH_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "broker_id": ("The id of the broker.", {"type": "string", "format": "uuid"}),
     "trade_id": ("The id of the trade.", {"type": "string", "format": "uuid"}),
+    "endpoint_id": ("The id of the webhook endpoint.", {"type": "string", "format": "uuid"}),
+    "message_id": ("The `webhook-id` of the message.", {"type": "string"}),
 }
 
 

@@ -52,10 +52,14 @@ FILL = FillRecord(
 )
 TRADE_ID = ids.encode(FILL.executed_ms, ORDER.instrument_number, FILL.trade_number, ids.TRADE)
 ORDER_ID = ids.encode(ORDER.created_ms, ORDER.instrument_number, ORDER.sequence)
+ENDPOINT_ID = "8a6e4f0c-52d1-4f7b-9c3e-1b7d5a9e0f24"
+MESSAGE_ID = f"{TRADE_ID}-{ORDER.side.value}"
 PATH_VALUES = {
     "order_id": ORDER_ID,
     "symbol": SYMBOL,
     "client_order_id": CLIENT_ORDER_ID,
     "broker_id": BROKER.broker_id,
     "trade_id": TRADE_ID,
+    "endpoint_id": ENDPOINT_ID,
+    "message_id": MESSAGE_ID,
 }

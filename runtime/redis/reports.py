@@ -28,6 +28,10 @@ class ReportedBatch(NamedTuple):
     numbers: dict[str, Numbers]
 
 
+LISTENERS_COMMAND: RedisCommand = ("EXISTS", keys.LISTENERS)
+"""Whether somebody listens."""
+
+
 def listen_command() -> RedisCommand:
     """Ask the persister to store more often, for the next :data:`LISTENER_SECONDS`."""
     return ("SET", keys.LISTENERS, 1, "EX", LISTENER_SECONDS)

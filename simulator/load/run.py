@@ -50,14 +50,16 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run has shown. ``order_to_trade_ms`` is the summary of its probe, ``costs`` what it
-    took from the machine and the server."""
+    """What a run has shown. ``order_to_trade_ms`` is the summary of its probe,
+    ``trade_to_webhook_ms`` that of its sink, where it had one; ``costs`` is what it took from the
+    machine and the server."""
 
     plan: Plan
     outcome: Outcome
     order_to_trade_ms: dict[str, Any]
     costs: Costs
     checks: Checks
+    trade_to_webhook_ms: dict[str, Any] | None
 
 
 def run(
@@ -84,7 +86,8 @@ def run(
         if checked:
             with console.status("checking: every acknowledged order, balances, books, trades"):
                 checks = _check(target, assignment, outcome, counter, sink)
-    return Run(plan, outcome, probe.summary(), costs, checks)
+    told = None if sink is None else sink.summary(outcome.opened_at)
+    return Run(plan, outcome, probe.summary(), costs, checks, told)
 
 
 def _register(

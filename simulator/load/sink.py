@@ -1,11 +1,15 @@
-"""A local receiver of webhooks that verifies every signature and counts."""
+"""A local receiver of webhooks that verifies every signature, counts, and measures the way."""
 
 import threading
 import time
+from datetime import datetime
+from typing import Any
 
 from standardwebhooks import Webhook
 
+from simulator.answers import json_object
 from simulator.load.checks import Checks
+from simulator.load.samples import percentiles
 from simulator.receiver import is_signed, receiver
 
 SETTLE_SECONDS_MAX = 60.0
@@ -14,7 +18,8 @@ LOOK_AGAIN_SECONDS = 0.1
 
 class WebhookSink:
     """One URL per broker; use as a context manager. Counts distinct messages, repeats and calls
-    whose signature does not hold."""
+    whose signature does not hold. ``delays`` has when each trade was made (seconds of the epoch),
+    and how long it took until its message was here (ms)."""
 
     def __init__(self) -> None:
         self._verifiers: dict[str, Webhook] = {}
@@ -22,6 +27,7 @@ class WebhookSink:
         self._lock = threading.Lock()
         self.repeated = 0
         self.unverified = 0
+        self.delays: list[tuple[float, float]] = []
         self._server = receiver(0, self.take)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -43,6 +49,7 @@ class WebhookSink:
         verifier = self._verifiers.get(path)
         verified = verifier is not None and is_signed(verifier, body, headers)
         message_id = headers.get("webhook-id", "")
+        received = time.time()
         with self._lock:
             if not verified:
                 self.unverified += 1
@@ -50,7 +57,21 @@ class WebhookSink:
                 self.repeated += 1
             else:
                 self._ids.add(message_id)
+                self._measure(body, received)
         return verified
+
+    def _measure(self, body: bytes, received: float) -> None:
+        executed_at = json_object(body).get("executed_at")
+        if isinstance(executed_at, str):
+            executed = datetime.fromisoformat(executed_at).timestamp()
+            self.delays.append((executed, 1000 * (received - executed)))
+
+    def summary(self, since: float) -> dict[str, Any]:
+        """Percentiles in milliseconds from a trade until its message was received, for the trades
+        since then, and how many messages that were. The time of a trade is that of the order that
+        made it, when it came into the log; the clocks are compared, so both must be one machine."""
+        delays = sorted(delay for executed, delay in self.delays if executed >= since)
+        return percentiles(delays) | {"messages": len(delays)}
 
     def wait_for(self, count: int) -> int:
         """How many messages have come once there are ``count``, or after

@@ -99,6 +99,8 @@ def _latency_table(report: dict[str, Any]) -> str:
     kinds = report["latency_ms"] | report["latency_ms_by_kind"]
     if report.get("order_to_trade_ms"):
         kinds["accepted → trade visible"] = report["order_to_trade_ms"]
+    if report.get("trade_to_webhook_ms"):
+        kinds["trade → webhook received"] = report["trade_to_webhook_ms"]
     names = ("p50", "p90", "p99", "p999", "max")
     rows = [
         [html.escape(kind), *[f"{values[name]:,.2f}" for name in names]]

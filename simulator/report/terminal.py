@@ -16,6 +16,8 @@ def show(console: Console, report: dict[str, Any]) -> None:
     console.print(_latencies(report["latency_ms"] | report["latency_ms_by_kind"]))
     if report.get("order_to_trade_ms"):
         console.print(_latencies({"accepted → trade visible": report["order_to_trade_ms"]}))
+    if report.get("trade_to_webhook_ms"):
+        console.print(_latencies({"trade → webhook received": report["trade_to_webhook_ms"]}))
     console.print(_kinds(report))
     if report["server"]:
         console.print(_server(report["server"]))

@@ -76,6 +76,7 @@ def test_every_success_is_as_documented(
         return alice.http.post(bust, json={}, headers=admin).status_code == 200
 
     eventually(is_busted)
+    manage_an_endpoint(alice)
     webhook = {"name": "w", "webhook_url": "http://127.0.0.1:9/"}
     registered = alice.http.post("/register", json=webhook, headers=admin).json()
     keys = f"/admin/brokers/{registered['broker_id']}/api-key"
@@ -94,6 +95,20 @@ def test_every_success_is_as_documented(
     }
     seen = {(name, status) for name, status, code in documentation.seen if code is None}
     assert documented - seen == LATE | AWAY | RESET
+
+
+def manage_an_endpoint(broker: BrokerClient) -> None:
+    """Every call about webhook endpoints, once."""
+    http, path = broker.http, "/webhook-endpoints"
+    url = {"url": "http://127.0.0.1:9/"}
+    one = f"{path}/{http.post(path, json=url).json()['endpoint_id']}"
+    assert http.get(path).status_code == http.get(one).status_code == 200
+    assert http.patch(one, json=url).status_code == 200
+    assert http.post(f"{one}/rotate-secret").status_code == 200
+    message_id = http.post(f"{one}/test").json()["message_id"]
+    assert http.get(f"{one}/deliveries?limit=1").status_code == 200
+    assert http.post(f"{one}/deliveries/{message_id}/resend").status_code == 202
+    assert http.delete(one).status_code == 204
 
 
 def test_what_the_document_does_not_say_is_found(documentation: Documentation) -> None:
@@ -182,6 +197,9 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("validate_order", "place_orders", "get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
         *("cancel_all_orders", "cancel_all_orders_after", "list_trades"),
+        *("list_webhook_endpoints", "add_webhook_endpoint", "get_webhook_endpoint"),
+        *("change_webhook_endpoint", "remove_webhook_endpoint", "rotate_webhook_secret"),
+        *("test_webhook_endpoint", "list_webhook_deliveries", "resend_webhook_delivery"),
         *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
         *("get_balance", "get_positions"),
         *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),

@@ -42,6 +42,7 @@ def test_no_input_is_a_server_error(
         "symbol": symbol,
         "client_order_id": "fuzzed",
         "broker_id": bob.broker_id,
+        **webhook_ids(alice),
     }
     keys = {"broker_key": alice.api_key, ADMIN_KEY: exchange.addresses["admin_key"]}
     callers = {}
@@ -55,6 +56,14 @@ def test_no_input_is_a_server_error(
     if mode is GenerationMode.POSITIVE:
         assert not [name for name, caller in callers.items() if 401 in caller.statuses]
         assert set(callers) == set(documentation.operations()) - {"reset_exchange"}
+
+
+def webhook_ids(broker: BrokerClient) -> dict[str, str]:
+    """An endpoint where nobody listens, and a message that waits for it."""
+    added = broker.http.post("/webhook-endpoints", json={"url": "http://127.0.0.1:9/"}).json()
+    path = f"/webhook-endpoints/{added['endpoint_id']}"
+    message_id = broker.http.post(f"{path}/test").json()["message_id"]
+    return {"endpoint_id": added["endpoint_id"], "message_id": message_id}
 
 
 def operations(exchange: RunningExchange, mode: GenerationMode) -> Iterator[Operation]:

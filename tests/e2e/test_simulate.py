@@ -68,6 +68,9 @@ def test_a_small_simulation_passes_its_checks_and_writes_its_report(
     assert {"matcher-1", "persister-1", "http-1"} <= {row["process"] for row in result["server"]}
     assert set(result["handler_ms_by_kind"]) == set(result["requests_by_kind"])
     assert result["machine"]["busy_percent"] > 0
+    told = result["trade_to_webhook_ms"]
+    assert 0 < told["p50"] <= told["p99"]
+    assert 0 < told["messages"] <= 2 * result["checked"]["trades"]
     assert (folder / "report.html").stat().st_size > 100_000
     assert json.loads((folder / "report.json").read_text())["scale"] == 10
 

@@ -43,15 +43,9 @@ class StoredExchange:
         self.persisters: list[PersisterWorker] = []
 
     def persister(self, instance: str = "p", **options: Any) -> PersisterWorker:
-        settings = load(
-            PersisterSettings,
-            {},
-            redis_url=self.redis_url,
-            database_url=self.database_url,
-            instance=instance,
-            pace_ms=0,
-            **options,
-        )
+        addresses = {"redis_url": self.redis_url, "database_url": self.database_url}
+        options = {"pace_ms": 0, **options}
+        settings = load(PersisterSettings, {}, instance=instance, **addresses, **options)
         worker = PersisterWorker(settings)
         self.persisters.append(worker)
         worker.open()

@@ -10,16 +10,16 @@ from persister.worker import PersisterWorker
 from protocol import codec, keys
 from protocol.commands import AmendOrder
 from protocol.numbering import NumberedReport, Numbers, decode_numbers, numbered_reports
-from protocol.registry import Instrument
+from protocol.registry import EndpointAdded, Instrument, RegistryEntry
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
 from runtime.redis.genesis import read
-from runtime.redis.reports import read_reports
+from runtime.redis.reports import LISTENER_SECONDS, listen_command, read_reports
 from tests.integration.test_persister import StoredExchange
 from tests.support.builders import ALICE, BOB, ask, bid, cancel
 from tests.support.eventually import eventually
-from tests.support.feeding import append, list_symbol
+from tests.support.feeding import append, list_symbol, register
 
 
 @pytest.fixture
@@ -202,3 +202,27 @@ def test_a_worker_reads_numbered_batches_and_how_far_it_came(stored: StoredExcha
     stored.channel.execute("XTRIM", keys.events(partition), "MAXLEN", "=", 0)
     ((_, committed),) = read_reports(stored.channel, cursors, 10).batches[partition]
     assert committed is None
+
+
+def paced(stored: StoredExchange) -> float:
+    """After one batch, how many ms a new persister waits before it reads again."""
+    worker = stored.persister(pace_ms=9000, listened_pace_ms=3000)
+    stored.trade(ask(1000, 10))
+    stored.store(worker)
+    return worker._pace_ms
+
+
+def test_the_persister_stores_more_often_while_somebody_listens(stored: StoredExchange) -> None:
+    assert paced(stored) == 9000
+    stored.channel.execute(*listen_command())
+    assert 0 < stored.channel.execute("TTL", keys.LISTENERS) <= LISTENER_SECONDS
+    stored.persisters[-1].close()
+    assert paced(stored) == 3000
+
+
+def test_the_persister_stores_more_often_while_an_endpoint_is_enabled(
+    stored: StoredExchange,
+) -> None:
+    endpoint = EndpointAdded("endpoint", ALICE, "https://example.com", "whsec_x")
+    register(stored.channel, RegistryEntry([endpoint]))
+    assert paced(stored) == 3000

@@ -17,13 +17,14 @@ from ingress.intake import accepted, parse_order
 from matcher.changes import Changes
 from matcher.engine import Engine
 from matcher.market import Market
-from notifier.messages import messages_of
+from notifier.messages import message_of
 from persister.rows import TRADE_COLUMNS, Rows, StoredBatch
 from protocol import codec, ids, keys
 from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch, chain_hash
 from protocol.commits import Commit
 from protocol.events import Event
 from protocol.records import Special
+from protocol.reports import reports_of
 from protocol.units import format_time, timestamp
 from readapi.answers import book_answer
 from runtime.postgres import tables
@@ -59,7 +60,7 @@ def blocks() -> dict[str, str]:
     book = first.snapshots[symbol] + commit.book_changes[symbol]
     rows = Rows()
     rows.add(StoredBatch(batch, CommittedBatch(commit.number, commit.hash, commit.payload)))
-    message = messages_of(batch)[0]
+    message = message_of(reports_of(batch, BUYER)[-1], 2, BID_MS)  # 1 was accepted.
     field = keys.order_field(INSTRUMENT, 2)
     return {
         "json body": BID_BODY,
@@ -98,7 +99,7 @@ def blocks() -> dict[str, str]:
             )
         ),
         "json book": _json(book_answer(symbol, book, 5)),
-        "json webhook": _json(message.body),
+        "json webhook": _json(message.queued.payload),
     }
 
 

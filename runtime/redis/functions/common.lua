@@ -63,6 +63,38 @@ local function add_to_registry(key, field, value)
   return sequence
 end
 
+-- Whether the queue of a webhook endpoint is in this history, or goes over to it now: what is left
+-- of an earlier history is dropped. KEYS queue, messages and progress of the endpoint come first.
+local function enter_hook(keys, history, epoch)
+  local known = redis.call('HMGET', keys[3], 'history', 'epoch')
+  if known[1] == history then return true end
+  if known[1] then
+    if tonumber(known[2]) >= tonumber(epoch) then return false end
+    redis.call('DEL', keys[1], keys[2], keys[3])
+  end
+  redis.call('HSET', keys[3], 'history', history, 'epoch', epoch)
+  return true
+end
+
+-- Put a message into the queue of a webhook endpoint, to be sent at a time in ms.
+local function queue_message(keys, id, message, due)
+  redis.call('HSET', keys[2], id, message)
+  redis.call('ZADD', keys[1], due, id)
+end
+
+-- Keep a message in a hash under its id, and in a sorted set under a time; of more than ``most``
+-- the oldest go.
+local function keep_message(kept, at, id, message, time, most)
+  redis.call('HSET', kept, id, message)
+  redis.call('ZADD', at, time, id)
+  local surplus = redis.call('ZCARD', at) - tonumber(most)
+  if surplus <= 0 then return end
+  for _, old in ipairs(redis.call('ZRANGE', at, 0, surplus - 1)) do
+    redis.call('HDEL', kept, old)
+    redis.call('ZREM', at, old)
+  end
+end
+
 local function offer(name, callback, flags)
   redis.register_function{
     function_name = LIBRARY .. '_' .. name, callback = callback, flags = flags or {}}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from protocol import keys
 from protocol.partitions import partition_name
+from protocol.webhooks import OutgoingMessage
 from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.library import function_call
 
@@ -15,13 +16,13 @@ def enqueue(
     partition: int,
     batch_number: int,
     due_ms: int,
-    messages: Iterable[tuple[str, bytes]],
+    messages: Iterable[OutgoingMessage],
 ) -> FunctionCall[int]:
-    """Queue ``messages`` (id and body without its sequence) to be sent at ``due_ms``. A batch is
-    taken once per endpoint, so a repeat changes nothing. The reply is how many were added."""
+    """Queue ``messages`` to be sent at ``due_ms``. A batch is taken once per endpoint, so a repeat
+    changes nothing. The reply is how many were added."""
     arguments: list[object] = [history_id, epoch, partition_name(partition), batch_number, due_ms]
-    for message_id, body in messages:
-        arguments += (message_id, body)
+    for message in messages:
+        arguments += (message.message_id, message.queued.encode())
     return function_call(
         "enqueue",
         [

@@ -21,6 +21,14 @@ from protocol.commands import (
     place_order,
 )
 from protocol.decisions import Decided
+from protocol.endpoints import (
+    EndpointAdded,
+    EndpointChanged,
+    EndpointDisabled,
+    EndpointEnabled,
+    EndpointRemoved,
+    SecretRotated,
+)
 from protocol.enums import (
     InstrumentStatus,
     OrderState,
@@ -51,8 +59,6 @@ from protocol.records import FillRecord, InstrumentRecord, OrderRecord, Special
 from protocol.registry import (
     BrokerLimitsSet,
     BrokerRegistered,
-    EndpointAdded,
-    EndpointDisabled,
     InstrumentListed,
     KeyIssued,
     KeysRevoked,
@@ -270,11 +276,44 @@ def test_a_registry_entry_survives_the_wire() -> None:
             KeysRevoked("b"),
             EndpointAdded("e", "b", "https://x", "whsec_x"),
             EndpointDisabled("e"),
+            EndpointChanged("e", "https://y", ("order.canceled",)),
+            EndpointEnabled("e"),
+            SecretRotated("e", "whsec_y", 7),
+            EndpointRemoved("e"),
             InstrumentListed("PETR4", 1, 2),
             BrokerLimitsSet("b", False, 1, 2, 3, 4, 5, 6, 7),
         ]
     )
     assert codec.decode_registry(codec.encode(entry)) == entry
+
+
+def test_what_is_said_of_endpoints_keeps_its_bytes() -> None:
+    entry = RegistryEntry(
+        [
+            EndpointAdded("e", "b", "u", "s", ("order.canceled",), 7),
+            EndpointDisabled("e", "failed", 7),
+            EndpointChanged("e", None, ("order.canceled",)),
+            EndpointEnabled("e"),
+            SecretRotated("e", "s", 7),
+            EndpointRemoved("e"),
+        ]
+    )
+    kind = "91ae6f726465722e63616e63656c6564"
+    golden = (
+        f"91969704a165a162a175a173{kind}07" + "9406a165a66661696c656407" + f"9409a165c0{kind}"
+        "920aa165" + "940ba165a17307" + "920ca165"
+    )
+    assert codec.encode(entry).hex() == golden
+    assert codec.decode_registry(bytes.fromhex(golden)) == entry
+
+
+def test_endpoints_of_an_earlier_version_are_told_of_trades() -> None:
+    """As they stand in a registry of before types could be chosen."""
+    stored = bytes.fromhex("9192" + "9504a165a162a175a173" + "9206a165")
+    added, disabled = EndpointAdded("e", "b", "u", "s"), EndpointDisabled("e")
+    assert codec.decode_registry(stored) == RegistryEntry([added, disabled])
+    assert (added.types, added.created_ms) == (("trade.executed",), 0)
+    assert (disabled.reason, disabled.disabled_ms) == ("gone", 0)
 
 
 @pytest.mark.parametrize(
