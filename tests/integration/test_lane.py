@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ def application(
         Settings, {}, redis_url=redis_url, database_url=database_url, admin_key="ak", instance="t"
     )
     genesis = found_or_join(channel, settings)
-    store = Store(database_url)
+    store = Store(database_url, UTC)
     store.open(genesis)
     store.close()
     entry = RegistryEntry([BrokerRegistered(BROKER, "B", 1), KeyIssued(BROKER, hash_key(KEY))])
