@@ -152,6 +152,13 @@ class DayFigures(NamedTuple):
             trade_number=trade_number,
         )
 
+    def carried(self, price: int, trade_number: int) -> "DayFigures":
+        """The figures with one more trade, which was made before this day. It sets the close
+        before the day; after a trade of the day it changes nothing."""
+        if trade_number <= self.trade_number:
+            return self
+        return self._replace(last=price, previous_close=price, trade_number=trade_number)
+
     def next_day(self) -> "DayFigures":
         """The figures at the beginning of a later day."""
         return DayFigures(last=self.last, previous_close=self.last, trade_number=self.trade_number)
