@@ -23,8 +23,8 @@ from runtime.redis.genesis import new_history_id
 # Who compares the histories or stores a batch meanwhile waits until both sides have the new one.
 _LOCK = text("LOCK TABLE genesis, cursors IN ACCESS EXCLUSIVE MODE")
 _TRUNCATE = text(
-    "TRUNCATE trades, orders, balances, holdings, instrument_states, journal, broker_sequences,"
-    " broker_events"
+    "TRUNCATE trades, orders, balances, holdings, candles, instrument_states, journal,"
+    " broker_sequences, broker_events"
 )
 _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
 

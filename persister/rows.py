@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from persister.candles import AddedCandles
 from protocol import codec, ids
 from protocol.batches import Batch, BatchEntry, CommittedBatch
 from protocol.enums import Side
@@ -97,8 +98,8 @@ class Rows:
     """The rows of any number of batches. Of an order, a balance or an instrument only the last
     state counts: one statement cannot write a row twice.
 
-    ``holdings`` are what the trades add, by broker and symbol. The cursors move in the same
-    transaction, so each trade is added once.
+    ``holdings`` and ``candles`` are what the trades add. The cursors move in the same transaction,
+    so each trade is added once.
 
     An order whose own log entry is in one of the batches is new to PostgreSQL, which has the
     batches before them and none after them. All others may have a row already.
@@ -108,6 +109,7 @@ class Rows:
         self.trades: list[Row] = []
         self.balances: dict[tuple[int, str], int] = {}
         self.holdings: dict[tuple[str, str], int] = {}
+        self.candles = AddedCandles()
         self.busts: list[Bust] = []
         self.instruments: dict[int, Row] = {}
         self.journal: list[Row] = []
@@ -145,6 +147,13 @@ class Rows:
 
     def _add_trade(self, entry: BatchEntry, trade: Trade) -> None:
         self.trades.append(trade_row(entry, trade))
+        self.candles.add(
+            entry.instrument_number,
+            entry.time_ms,
+            trade.price,
+            trade.quantity,
+            trade.trade_number,
+        )
         sign = 1 if trade.taker_side is Side.BID else -1
         self._hold(trade.taker_broker_id, entry.symbol, sign * trade.quantity)
         self._hold(trade.maker_broker_id, entry.symbol, -sign * trade.quantity)

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import tzinfo
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
 
+from persister.candles import UPSERT_CANDLES
 from persister.numbers import ToldBatch, give_numbers
 from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
 from protocol import codec
 from protocol.batches import GENESIS_HASH
+from protocol.candles import Days
 from protocol.registry import (
     BrokerRegistered,
     InstrumentListed,
@@ -83,11 +86,13 @@ class CursorMove(NamedTuple):
 
 
 class Store:
-    """One connection to PostgreSQL, which is made when it is first needed."""
+    """One connection to PostgreSQL, which is made when it is first needed. The days of candles are
+    those of ``zone``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, zone: tzinfo) -> None:
         self._fail = failpoint("store") or _nothing
         self._url = url
+        self._days = Days(zone)
         self._connection: Connection | None = None
 
     def close(self) -> None:
@@ -148,7 +153,7 @@ class Store:
         """
         self._fail("begin")
         with self._transaction() as connection:
-            _move_cursors(connection, history_id, rows, moves)
+            _move_cursors(connection, history_id, rows, moves, self._days)
             told = _write(connection, rows)
             self._fail("commit")
         self._fail("committed")
@@ -201,9 +206,9 @@ def _require_history(found: "psycopg.Cursor[tuple[Any, ...]]", history_id: str) 
 
 
 def _move_cursors(
-    connection: Connection, history_id: str, rows: Rows, moves: Sequence[CursorMove]
+    connection: Connection, history_id: str, rows: Rows, moves: Sequence[CursorMove], days: Days
 ) -> None:
-    """The fences, and the balances and holdings, which cost no journey of their own here.
+    """The fences, and the balances, holdings and candles, which cost no journey of their own here.
 
     Where two persisters wait for each other's cursors, PostgreSQL ends one of the transactions.
     """
@@ -230,6 +235,8 @@ def _move_cursors(
                     list(rows.holdings.values()),
                 ],
             )
+        if rows.candles:
+            connection.execute(UPSERT_CANDLES, rows.candles.arrays(days))
     _require_history(history, history_id)
     if moved.rowcount != len(moves):
         places = ", ".join(f"{move.name} at {move.old}" for move in moves)

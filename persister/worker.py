@@ -16,6 +16,7 @@ from protocol.numbering import NO_REPORTS
 from protocol.partitions import partition_name
 from protocol.records import OrderRecord
 from protocol.registry import Directory
+from runtime.process.calendars import time_zone
 from runtime.process.errors import HistoryChanged, HistoryMismatch, SettingsError
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
@@ -64,7 +65,7 @@ class PersisterWorker(Worker):
             raise SettingsError("the persister needs EXCHANGE_DATABASE_URL")
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"persister-{settings.instance}")
-        self._store = Store(settings.database_url)
+        self._store = Store(settings.database_url, time_zone(settings.time_zone))
         self._registry_sequence = 0
         self._directory = Directory()
         self._has_listeners = False

@@ -88,6 +88,13 @@ def book_answer(symbol: str, stored: bytes, depth: int) -> bytes:
     ).encode()
 
 
+def book_tag(epoch: int, stored: bytes, depth: int) -> bytes:
+    """The ETag of a book: the epoch of the history, the sequence of the book, and the depth. A
+    sequence names one book in one history only."""
+    sequence = stored[stored.rfind(b"\n") + 1 :].partition(b"|")[0]
+    return b'"%d-%b-%d"' % (epoch, sequence, depth)
+
+
 def _levels(levels: list[BookLevel]) -> str:
     return ",".join(
         [

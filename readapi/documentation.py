@@ -10,13 +10,21 @@ from readapi.answers import (
     PriceAnswer,
     balance_answer,
     book_answer,
+    book_tag,
     integer_parameter,
     price_answer,
 )
 from readapi.debug import TradeCountAnswer
 from readapi.routes import DEPTH_DEFAULT, TRADES_DEFAULT
 from runtime.http import samples
-from runtime.http.operations import ADMIN_KEY, Operation, Success, query_parameter, raised
+from runtime.http.operations import (
+    ADMIN_KEY,
+    Operation,
+    Success,
+    header_parameter,
+    query_parameter,
+    raised,
+)
 from runtime.http.orders import client_order_not_found, forbidden, order_answer, order_not_found
 from runtime.http.problems import unauthorized, unavailable
 from runtime.http.schemas import OrderAnswer
@@ -52,14 +60,25 @@ ORDER_BY_CLIENT_ID = Operation(
 BOOK = Operation(
     operation_id="get_book",
     summary="Read the book of an instrument by price level",
-    description="The book of a symbol that nobody has traded is empty.",
-    parameters=(query_parameter("depth", "Levels of each side.", DEPTH_DEFAULT, BOOK_DEPTH_MAX),),
+    description="The book of a symbol that nobody has traded is empty. Send the `ETag` of the"
+    " answer before as `If-None-Match`; as long as the book has not changed, the answer is 304"
+    " without a body.",
+    parameters=(
+        query_parameter("depth", "Levels of each side.", DEPTH_DEFAULT, BOOK_DEPTH_MAX),
+        header_parameter(
+            "If-None-Match",
+            "The `ETag` of the book that you have.",
+            {"type": "string", "example": book_tag(1, _SNAPSHOT, DEPTH_DEFAULT).decode()},
+        ),
+    ),
     answers={
         200: Success(
             "The levels of both sides, best price first.",
             BookAnswer,
             book_answer(samples.SYMBOL, _SNAPSHOT, DEPTH_DEFAULT),
-        )
+            ("ETag",),
+        ),
+        304: Success("You have this book.", headers=("ETag",)),
     },
     problems=(
         *_ALWAYS,

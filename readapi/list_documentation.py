@@ -26,22 +26,22 @@ from runtime.http.stocks import SAMPLE, StockAnswer, check_symbol, symbol_not_fo
 from runtime.postgres.lists import StoredFill
 
 _ALWAYS = (unauthorized("api key"), unavailable())
-_CURSOR = cursors.seal(b"", bytes(16))
+SAMPLE_CURSOR = cursors.seal(b"", bytes(16))
 
 
-def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+def query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-_PAGE = (
+PAGE = (
     query_parameter("limit", "How many items the page may have.", PAGE_DEFAULT, PAGE_MAX),
-    _query(
+    query(
         "cursor",
         "The `next_cursor` of the page before, sent with the same filters.",
         {"type": "string"},
     ),
 )
-_BAD_PAGE = (
+BAD_PAGE = (
     raised(Parameters(b"limit=0", ("limit",)).limit),
     raised(cursors.unseal, b"", "x"),
 )
@@ -66,23 +66,23 @@ STOCKS = Operation(
     operation_id="list_stocks",
     summary="List the instruments",
     description="All symbols that are listed, in the order of the alphabet.",
-    parameters=_PAGE,
+    parameters=PAGE,
     answers={
         200: Success(
             "A page of instruments.",
             StocksAnswer,
-            msgspec.json.encode(StocksAnswer([SAMPLE], _CURSOR, has_more=True)),
+            msgspec.json.encode(StocksAnswer([SAMPLE], SAMPLE_CURSOR, has_more=True)),
         )
     },
-    problems=(*_ALWAYS, *_BAD_PAGE),
+    problems=(*_ALWAYS, *BAD_PAGE),
 )
 
-_SYMBOL_FILTER = _query(
+_SYMBOL_FILTER = query(
     "symbol",
     "Only of this symbol.",
     {"type": "string", "pattern": plain_pattern(SYMBOL_PATTERN)},
 )
-_BAD_FILTERS = (*_BAD_PAGE, raised(Parameters(b"symbol=petr4", ("symbol",)).symbol))
+_BAD_FILTERS = (*BAD_PAGE, raised(Parameters(b"symbol=petr4", ("symbol",)).symbol))
 _FILL = StoredFill(
     trade_id=samples.TRADE_ID,
     liquidity="taker",
@@ -99,8 +99,8 @@ _FILL = StoredFill(
 )
 
 
-def _time_filter(name: str, description: str) -> dict[str, Any]:
-    return _query(
+def time_filter(name: str, description: str) -> dict[str, Any]:
+    return query(
         name,
         f"{description}, in RFC 3339 with an offset.",
         {"type": "string", "format": "date-time"},
@@ -114,26 +114,26 @@ ORDERS = Operation(
     " the later pages; all others that fit the filter are there once. An order that is still"
     " `pending` is not in the list.",
     parameters=(
-        _query(
+        query(
             "status",
             "Open orders, closed ones, or all.",
             {"type": "string", "enum": ["open", "closed", "all"], "default": "all"},
         ),
         _SYMBOL_FILTER,
-        _query("side", "Only this side.", {"type": "string", "enum": [s.value for s in Side]}),
-        _query(
+        query("side", "Only this side.", {"type": "string", "enum": [s.value for s in Side]}),
+        query(
             "document_number",
             "Only of this investor; only the digits are compared.",
             {"type": "string", "pattern": plain_pattern(DOCUMENT_NUMBER_PATTERN)},
         ),
-        _time_filter("updated_after", "Only orders that have changed after this time"),
-        *_PAGE,
+        time_filter("updated_after", "Only orders that have changed after this time"),
+        *PAGE,
     ),
     answers={
         200: Success(
             "A page of orders.",
             OrdersAnswer,
-            page_answer([listed_order(samples.ORDER)], _CURSOR),
+            page_answer([listed_order(samples.ORDER)], SAMPLE_CURSOR),
         )
     },
     problems=(*_ALWAYS, *_BAD_FILTERS),
@@ -145,10 +145,10 @@ TRADES = Operation(
     description="Newest first: each is the own side of a trade. Where both sides are yours, there"
     " are two.",
     parameters=(
-        _query("order_id", "Only of this order of yours.", {"type": "string", "format": "uuid"}),
+        query("order_id", "Only of this order of yours.", {"type": "string", "format": "uuid"}),
         _SYMBOL_FILTER,
-        _time_filter("since", "Only trades of this time or later"),
-        *_PAGE,
+        time_filter("since", "Only trades of this time or later"),
+        *PAGE,
     ),
     answers={
         200: Success("A page of fills.", FillsAnswer, page_answer([listed_fill(_FILL)], None))

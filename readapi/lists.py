@@ -6,7 +6,7 @@ They are read from PostgreSQL and from the events that it does not have yet, see
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from protocol.enums import Side
@@ -20,7 +20,6 @@ from readapi.parameters import Parameters
 from readapi.recent import Recent, View
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
-from runtime.http.problems import Problem
 from runtime.postgres.lists import (
     OrderFilter,
     Stored,
@@ -38,7 +37,6 @@ ORDER_PARAMETERS = (
 )
 TRADE_PARAMETERS = ("order_id", "symbol", "since", "limit", "cursor")
 STATUSES = {"open": True, "closed": False, "all": None}
-TRIES = 3
 RENDERED_AT_ONCE = 50
 
 T = TypeVar("T")
@@ -47,12 +45,9 @@ T = TypeVar("T")
 class ListRoutes:
     """Handlers of the lists. They are not among the hottest calls, and they work in tasks."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, recent: Recent) -> None:
         self._context = context
-        self._recent = Recent(context)
-
-    async def close(self) -> None:
-        await self._recent.close()
+        self._recent = recent
 
     async def orders(self, call: Call) -> Answer:
         """200 with a page of own orders, newest first."""
@@ -100,7 +95,7 @@ class ListRoutes:
             more = len(changed_orders(view.beyond(), wanted.broker_id, before))
             return await stored_orders(self._context.archive, wanted, before, limit + 1 + more)
 
-        view, stored = await self._together(view, read)
+        view, stored = await self._recent.together(view, read)
         changed = changed_orders(view.beyond(stored), wanted.broker_id, before)
         page = merge_orders(stored.rows, changed, wanted, limit)
         following = None
@@ -117,7 +112,7 @@ class ListRoutes:
         async def read(_view: View) -> Stored:
             return await stored_fills(self._context.archive, wanted, before, limit + 1)
 
-        view, stored = await self._together(view, read)
+        view, stored = await self._recent.together(view, read)
         page = merge_fills(stored.rows, list(view.beyond(stored)), wanted, before, limit)
         following = None
         if page.has_more:
@@ -129,26 +124,12 @@ class ListRoutes:
         async def read(_view: View) -> Stored:
             return await stored_holdings(self._context.archive, broker_id)
 
-        view, stored = await self._together(await self._recent.view(), read)
+        view, stored = await self._recent.together(await self._recent.view(), read)
         held: dict[str, int] = {row.symbol: row.quantity for row in stored.rows}
         for batch in view.beyond(stored):
             for symbol, quantity in batch.holdings.get(broker_id, {}).items():
                 held[symbol] = held.get(symbol, 0) + quantity
         return Answer(200, positions_answer(held))
-
-    async def _together(
-        self, view: View, read: Callable[[View], Awaitable[Stored]]
-    ) -> tuple[View, Stored]:
-        """What is stored, and a view that was taken before and leaves nothing out."""
-        if not self._context.archive.is_there:
-            raise Problem("unavailable", "this process does not know the address of PostgreSQL")
-        for _ in range(TRIES):
-            stored = await read(view)
-            if view.is_continued_by(stored):
-                self._recent.forget(stored)
-                return view, stored
-            view = await self._recent.view()  # A new history has begun.
-        raise Problem("unavailable", "Redis and PostgreSQL are in two histories; try again later")
 
 
 def order_filter(parameters: Parameters, broker_id: str) -> OrderFilter:

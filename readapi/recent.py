@@ -9,7 +9,7 @@ among those that were read: nothing leaves the events before it is stored
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from protocol import codec, ids, keys
@@ -27,15 +27,17 @@ from runtime.redis.order_log import RawEntry
 
 BATCHES_MAX = 50
 """Batches of a partition that are read at once."""
+TRIES = 3
 BYTES_MAX = 64 * 2**20
 """Encoded batches that may be kept. A longer rest means that PostgreSQL does not keep up."""
 
 
 class RecentBatch:
     """One batch, by broker: ``orders`` by id, ``fills``, what trades and busts add to ``holdings``
-    by symbol; and of all brokers the trades that were ``busted``."""
+    by symbol; and of all brokers the trades that were ``busted``, and the taker's fill of each
+    trade in ``taken``, in order."""
 
-    __slots__ = ("busted", "fills", "holdings", "number", "orders", "size")
+    __slots__ = ("busted", "fills", "holdings", "number", "orders", "size", "taken")
 
     def __init__(self, number: int, payload: bytes) -> None:
         self.number = number
@@ -46,6 +48,7 @@ class RecentBatch:
             lambda: defaultdict(int)
         )
         self.busted: set[tuple[int, int]] = set()
+        self.taken: list[StoredFill] = []
         batch = codec.decode_batch(payload)
         for encoded in batch.orders:
             record = codec.decode_order(encoded)
@@ -62,6 +65,7 @@ class RecentBatch:
             self.fills[broker_id].append(fill)
             sign = 1 if fill.side == Side.BID.value else -1
             self.holdings[broker_id][entry.symbol] += sign * trade.quantity
+        self.taken.append(fill)  # The taker's fill is the second one.
 
     def _add_bust(self, entry: BatchEntry, bust: TradeBusted) -> None:
         self.busted.add((entry.instrument_number, bust.trade_number))
@@ -175,6 +179,23 @@ class Recent:
             if stored.history_id == part.history_id and part.base < number <= part.last:
                 batches = tuple([b for b in part.batches if b.number > number])
                 self._parts[partition] = part._replace(base=number, batches=batches)
+
+    async def together(
+        self, view: View, read: Callable[[View], Awaitable[Stored]]
+    ) -> tuple[View, Stored]:
+        """What is stored, and a view that was taken before and leaves nothing out.
+
+        Raises ``unavailable`` where there is no PostgreSQL, or one of another history.
+        """
+        if not self._context.archive.is_there:
+            raise Problem("unavailable", "this process does not know the address of PostgreSQL")
+        for _ in range(TRIES):
+            stored = await read(view)
+            if view.is_continued_by(stored):
+                self.forget(stored)
+                return view, stored
+            view = await self.view()  # A new history has begun.
+        raise Problem("unavailable", "Redis and PostgreSQL are in two histories; try again later")
 
     async def _begin(self, partitions: list[int]) -> None:
         """Start where PostgreSQL stands by the word of Redis, which is never too much."""

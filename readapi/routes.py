@@ -4,6 +4,8 @@ A broker never sees an answer that is older than an order that he knows to be ta
 (``readapi.freshness``).
 """
 
+from typing import NamedTuple
+
 from protocol import books, keys
 from protocol.partitions import all_partitions
 from protocol.registry import Instrument
@@ -11,12 +13,14 @@ from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
 from readapi.answers import (
     balance_answer,
     book_answer,
+    book_tag,
     integer_parameter,
     price_answer,
 )
 from readapi.freshness import DECISION_SECONDS, up_to_date
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
+from runtime.http.etags import is_known
 from runtime.http.orders import order_answer, own_client_order, own_order
 from runtime.http.stocks import check_symbol
 from runtime.process.promise import in_task
@@ -29,12 +33,20 @@ TRADES_DEFAULT = 50
 PREPARED_MAX = 4096
 
 
+class PreparedBook(NamedTuple):
+    """A book as it is stored, and what is answered for it."""
+
+    stored: bytes
+    body: bytes
+    tag: bytes
+
+
 class ReadRoutes:
     """Handlers of the hot endpoints."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._prepared: dict[tuple[str, int], tuple[bytes, bytes]] = {}
+        self._prepared: dict[tuple[str, int], PreparedBook] = {}
 
     async def order(self, call: Call) -> Answer:
         """200 with the order and its trades."""
@@ -63,7 +75,7 @@ class ReadRoutes:
         return Answer(200, price_answer(symbol, read.prices))
 
     async def book(self, call: Call) -> Answer:
-        """200 with the book."""
+        """200 with the book, 304 where the client has this one."""
         broker = await self._context.authenticate(call.authorization)
         symbol = check_symbol(call.parameters[0])
         depth = integer_parameter(call.query_string, "depth", DEPTH_DEFAULT, BOOK_DEPTH_MAX)
@@ -77,7 +89,11 @@ class ReadRoutes:
                 lambda read: {partition: read.awaited} if read.awaited else {},
             )
             stored = read.stored
-        return Answer(200, self._render(symbol, stored or books.EMPTY, depth))
+        book = self._prepare(symbol, stored or books.EMPTY, depth)
+        headers = ((b"etag", book.tag),)
+        if is_known(call.header(b"if-none-match"), book.tag):
+            return Answer(304, headers=headers)
+        return Answer(200, book.body, headers)
 
     async def balance(self, call: Call) -> Answer:
         """200 with the broker's cash."""
@@ -100,13 +116,14 @@ class ReadRoutes:
                 instrument = context.directory.instruments.get(symbol)
         return instrument
 
-    def _render(self, symbol: str, stored: bytes, depth: int) -> bytes:
-        """The body for a snapshot, prepared once and copied for as long as it stays the same."""
+    def _prepare(self, symbol: str, stored: bytes, depth: int) -> PreparedBook:
+        """The answer for a snapshot, made once and used for as long as it stays the same."""
         prepared = self._prepared.get((symbol, depth))
-        if prepared is not None and prepared[0] == stored:
-            return prepared[1]
-        body = book_answer(symbol, stored, depth)
+        if prepared is not None and prepared.stored == stored:
+            return prepared
+        tag = book_tag(self._context.genesis.epoch, stored, depth)
+        prepared = PreparedBook(stored, book_answer(symbol, stored, depth), tag)
         if len(self._prepared) >= PREPARED_MAX:
             self._prepared.clear()
-        self._prepared[symbol, depth] = (stored, body)
-        return body
+        self._prepared[symbol, depth] = prepared
+        return prepared

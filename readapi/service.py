@@ -6,6 +6,9 @@ from readapi.debug import debug_router
 from readapi.documentation import BALANCE, BOOK, ORDER, ORDER_BY_CLIENT_ID, PRICE, TRADE_COUNT
 from readapi.list_documentation import ORDERS, POSITIONS, STOCK, STOCKS, TIME, TRADES
 from readapi.lists import ListRoutes
+from readapi.market_history import MarketHistoryRoutes
+from readapi.market_history_documentation import CANDLES, MARKET_TRADES, TICKER, TICKERS
+from readapi.recent import Recent
 from readapi.routes import ReadRoutes
 from readapi.stocks import StockRoutes
 from runtime.http.context import Context
@@ -16,7 +19,9 @@ from runtime.http.service import Service
 def create(context: Context) -> Service:
     routes = ReadRoutes(context)
     stocks = StockRoutes(context)
-    lists = ListRoutes(context)
+    recent = Recent(context)
+    lists = ListRoutes(context, recent)
+    history = MarketHistoryRoutes(context, recent)
     development = context.settings.is_development
     return Service(
         name="readapi",
@@ -37,8 +42,12 @@ def create(context: Context) -> Service:
             Endpoint("GET", "/time", stocks.server_time, TIME),
             Endpoint("GET", "/stocks", stocks.stocks, STOCKS),
             Endpoint("GET", "/stocks/{symbol}", stocks.stock, STOCK),
+            Endpoint("GET", "/stocks/tickers", history.tickers, TICKERS),
+            Endpoint("GET", "/stocks/{symbol}/ticker", history.ticker, TICKER),
+            Endpoint("GET", "/stocks/{symbol}/trades", history.trades, MARKET_TRADES),
+            Endpoint("GET", "/stocks/{symbol}/candles", history.candles, CANDLES),
         ],
         router=debug_router(context) if development else APIRouter(),
-        stop=lists.close,
+        stop=recent.close,
         operations={("GET", "/debug/trade-count"): TRADE_COUNT} if development else {},
     )

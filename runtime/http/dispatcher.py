@@ -125,7 +125,7 @@ def problem_answer(error: Exception, path: str, request_id: str) -> Answer:
 def answer_headers(answer: Answer, request_id: str) -> Headers:
     """All headers of an answer, in the order in which they are sent."""
     headers: Headers = [(b"x-request-id", request_id.encode()), *answer.headers]
-    if answer.status != 204:
+    if answer.status not in (204, 304):
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", b"%d" % len(answer.body)))
     return headers

@@ -149,7 +149,17 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "market": (
         "What every broker can see of an instrument.",
-        ("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
+        (
+            "list_stocks",
+            "get_stock",
+            "get_book",
+            "get_price",
+            "get_ticker",
+            "list_tickers",
+            "list_market_trades",
+            "get_candles",
+            "get_time",
+        ),
     ),
     "cash": (
         "What the calling broker has: cash and shares.",

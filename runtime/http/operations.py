@@ -41,9 +41,10 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "format": "uri-reference"},
     },
     "ETag": {
-        "description": 'The version of the order in double quotes, for example `"3"`.',
+        "description": "What the answer shows, in double quotes: of an order its version, for"
+        ' example `"3"`; of a book the history, the sequence and the depth.',
         "required": True,
-        "schema": {"type": "string", "pattern": '^"[0-9]+"$'},
+        "schema": {"type": "string", "pattern": '^"[0-9]+(-[0-9]+-[0-9]+)?"$'},
     },
     "Idempotent-Replayed": {
         "description": "The order was taken before; this request has placed nothing.",

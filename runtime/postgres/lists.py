@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Executable, Select, and_, func, literal, or_, select
 
 from protocol import ids
 from protocol.enums import Side
@@ -75,7 +75,7 @@ async def stored_orders(
     archive: Archive, wanted: OrderFilter, before: str | None, count: int
 ) -> Stored:
     """The newest ``count`` orders with ids below ``before``, newest first."""
-    stored = await _read(archive, [order_query(wanted, before, count)])
+    stored = await read_together(archive, [order_query(wanted, before, count)])
     records: list[OrderRecord] = [order_record(row) for row in stored.rows]
     return stored._replace(rows=records)
 
@@ -93,17 +93,20 @@ async def stored_fills(
 ) -> Stored:
     """The newest ``count`` fills with keys below ``before``, of each liquidity; not sorted."""
     halves = [_half(wanted, liquidity, before, count) for liquidity in ("maker", "taker")]
-    stored = await _read(archive, halves)
+    stored = await read_together(archive, halves)
     return stored._replace(rows=[_fill(row) for row in stored.rows])
 
 
 async def stored_holdings(archive: Archive, broker_id: str) -> Stored:
     """Rows of symbol and quantity."""
     mine = holdings.c.broker_id == uuid.UUID(broker_id)
-    return await _read(archive, [select(holdings.c.symbol, holdings.c.quantity).where(mine)])
+    return await read_together(
+        archive, [select(holdings.c.symbol, holdings.c.quantity).where(mine)]
+    )
 
 
-async def _read(archive: Archive, queries: Sequence[Select[Any]]) -> Stored:
+async def read_together(archive: Archive, queries: Sequence[Executable]) -> Stored:
+    """The rows of all queries, as they are at one instant. There must be a database URL."""
     async with archive.connected().connect() as raw:
         connection = await raw.execution_options(isolation_level="REPEATABLE READ")
         numbers = {row.name: row.number for row in await connection.execute(select(cursors))}

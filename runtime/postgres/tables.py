@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -179,6 +180,26 @@ holdings = Table(
     Column("symbol", Text, primary_key=True),
     Column("quantity", BigInteger, nullable=False),
     comment="Shares bought less shares sold, without the trades that were busted.",
+)
+
+candles = Table(
+    "candles",
+    metadata,
+    Column("instrument_number", Integer, ForeignKey("instruments.number"), primary_key=True),
+    Column("interval", SmallInteger, primary_key=True),
+    Column("start", DateTime(timezone=True), primary_key=True),
+    Column("open", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("close", BigInteger, nullable=False),
+    Column("volume", BigInteger, nullable=False),
+    # A broker who trades with himself can bring it beyond 64 bits, while his balance stays 0.
+    Column("notional", Numeric(30, 0), nullable=False),
+    Column("trades", BigInteger, nullable=False),
+    Column("last_trade_number", BigInteger, nullable=False),
+    comment="All trades by minute (interval 1) and by day of the exchange's clock (1440).",
+    # Most writes change a row that was written a moment ago: its page has room for that.
+    postgresql_with={"fillfactor": "70"},
 )
 
 journal = Table(

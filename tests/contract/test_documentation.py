@@ -49,10 +49,14 @@ def test_every_success_is_as_documented(
         f"/stocks/{symbol}/book?depth=3",
         f"/stocks/{symbol}/price?trades=2",
         *("/time", "/stocks?limit=3", f"/stocks/{symbol}"),
+        *("/stocks/tickers?limit=3", f"/stocks/{symbol}/ticker", f"/stocks/{symbol}/trades"),
+        f"/stocks/{symbol}/candles?interval=1h",
         *("/orders?status=all", f"/trades?symbol={symbol}", "/positions"),
         *("/balance", "/health", "/health/ready", "/health/live", "/metrics"),
     ):
         assert alice.http.get(path).status_code == 200
+    book_known = {"if-none-match": "*"}
+    assert alice.http.get(f"/stocks/{symbol}/book", headers=book_known).status_code == 304
     assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
     assert alice.http.post("/orders/validate", json=order).status_code == 200
     assert alice.http.post("/orders/batch", json={"orders": [order]}).status_code == 200
@@ -200,7 +204,8 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("list_webhook_endpoints", "add_webhook_endpoint", "get_webhook_endpoint"),
         *("change_webhook_endpoint", "remove_webhook_endpoint", "rotate_webhook_secret"),
         *("test_webhook_endpoint", "list_webhook_deliveries", "resend_webhook_delivery"),
-        *("list_stocks", "get_stock", "get_book", "get_price", "get_time"),
+        *("list_stocks", "get_stock", "get_book", "get_price", "get_ticker", "list_tickers"),
+        *("list_market_trades", "get_candles", "get_time"),
         *("get_balance", "get_positions"),
         *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
         *("cancel_all_of_broker", "set_stock", "set_stock_status", "bust_trade"),

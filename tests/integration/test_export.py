@@ -44,7 +44,7 @@ class Market:
     def __init__(self, database_url: str) -> None:
         self.engine = Engine()
         self.market = self.engine.market(SYMBOL, 1)
-        self.store = Store(database_url)
+        self.store = Store(database_url, SAO_PAULO)
         self.store.open(GENESIS)
         self.last = self.store.cursor("p03")
         registered = [BrokerRegistered(broker, broker[-1], 1) for broker in (ALICE, BOB)]

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC
 
 import httpx
 import pytest
@@ -42,7 +43,7 @@ def application(
         Settings, {}, redis_url=redis_url, database_url=database_url, admin_key="ak", instance="t"
     )
     genesis = found_or_join(channel, settings)
-    store = Store(database_url)
+    store = Store(database_url, UTC)
     store.open(genesis)
     store.close()
     entry = RegistryEntry([BrokerRegistered(BROKER, "B", 1), KeyIssued(BROKER, hash_key(KEY))])
@@ -113,6 +114,10 @@ def test_every_hot_endpoint_answers_the_same_bytes_through_plain_asgi(
         "GET /positions": ("/positions", b""),
         "GET /stocks": ("/stocks", b""),
         "GET /stocks/{symbol}": ("/stocks/PETR4", b""),
+        "GET /stocks/tickers": ("/stocks/tickers?limit=3", b""),
+        "GET /stocks/{symbol}/ticker": ("/stocks/PETR4/ticker", b""),
+        "GET /stocks/{symbol}/trades": ("/stocks/PETR4/trades", b""),
+        "GET /stocks/{symbol}/candles": ("/stocks/PETR4/candles?interval=1h", b""),
         "GET /time": ("/time", b""),
     }
     public = ("/time",)
@@ -133,6 +138,38 @@ def test_every_hot_endpoint_answers_the_same_bytes_through_plain_asgi(
                     assert status == 401, name
                 else:
                     assert status < 300 or (status, path) == (404, "/stocks/PETR4/price"), fast
+
+
+def test_a_book_that_the_client_has_is_not_sent_again_in_either_lane(serving: Serving) -> None:
+    ports = (serving.fast_port, serving.plain_port)
+    path = "/stocks/PETR4/book"
+
+    def answers(*headers: str, path: str = path) -> bytes:
+        sent = request("GET", path, KEY, headers=["x-request-id: r1", *headers])
+        fast, plain = (ask(port, sent) for port in ports)
+        assert fast == plain
+        return fast
+
+    whole = answers()
+    assert whole.startswith(b"HTTP/1.1 200 OK\r\n")
+    (tag,) = re.findall(rb'\r\netag: ("[0-9-]+")\r\n', whole)
+    known = b"HTTP/1.1 304 Not Modified\r\nx-request-id: r1\r\netag: %b\r\n\r\n" % tag
+    for names in (tag.decode(), f'"7", W/{tag.decode()}', "*"):
+        assert answers(f"if-none-match: {names}") == known, names
+    closing = answers(f"if-none-match: {tag.decode()}", "connection: close")
+    assert closing == known[:-2] + b"connection: close\r\n\r\n"
+    for names in ('"7"', tag.decode().strip('"'), f'"x{tag.decode()[1:]}', "", '*, "7"'):
+        assert answers(f"if-none-match: {names}") == whole, names
+    other = answers(f"if-none-match: {tag.decode()}", path=f"{path}?depth=3")
+    assert other.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_connection_goes_on_after_an_answer_without_a_body(line: Line) -> None:
+    line.send(request("GET", "/stocks/PETR4/book", KEY))
+    (tag,) = re.findall(r"etag: (\S+)", line.answer().decode())
+    again = request("GET", "/stocks/PETR4/book", KEY, headers=[f"if-none-match: {tag}"])
+    line.send(again + again + request("GET", "/balance", KEY))
+    assert statuses(line, 3) == [304, 304, 200]
 
 
 def test_the_fast_lane_needs_nothing_of_asgi(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,12 @@ _TRADE = (
 )
 
 
+_CANDLES = (
+    "SELECT interval, start, open, high, low, close, volume, notional, trades, last_trade_number"
+    " FROM candles ORDER BY interval, start"
+)
+
+
 def fill(connection: "psycopg.Connection[Any]") -> None:
     """Two orders and two trades, as the release before stores them."""
     moment = timestamp(START_MS)
