@@ -12,8 +12,10 @@ key                        type    writer         readers                  trimm
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
-{exchange}:timers          zset    ingress        ingress                  ingress, when fired
-{exchange}:timers:armed    hash    ingress        ingress                  ingress, when fired
+{exchange}:timers          zset    ingress,       ingress                  ingress, when fired
+                                   readapi
+{exchange}:timers:armed    hash    ingress,       ingress                  ingress, when fired
+                                   readapi
 {exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
 {exchange}:listeners       string  readapi        persister                TTL
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
@@ -60,11 +62,22 @@ LISTED = "{exchange}:listed"
 LISTENERS = "{exchange}:listeners"
 """It is there while somebody is told execution reports as they come."""
 TIMERS = "{exchange}:timers"
-"""Broker id → the time in ms at which its dead-man switch fires, or is tried again."""
+"""A broker id, or a :func:`session_timer` → the time in ms at which the dead-man switch fires, or
+is tried again."""
 ARMED = "{exchange}:timers:armed"
-"""Broker id → the id of the mass cancel of its switch."""
+"""The same → the id of the mass cancel of the switch."""
 
 _TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
+
+
+def session_timer(broker_id: str, session_id: str) -> str:
+    """The switch of one session of the feed, beside that of its broker."""
+    return f"{broker_id}/{session_id}"
+
+
+def timer_broker(member: str) -> str:
+    """The broker of a switch, whose own it is or whose session's."""
+    return member.partition("/")[0]
 
 
 def workers(kind: str) -> str:

@@ -14,3 +14,5 @@ class ReadapiSettings(Settings, frozen=True, kw_only=True):
     """Sessions of the feed at a time; one more is refused with 503."""
     feed_sessions_per_broker_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
     """The same for one broker."""
+    feed_hold_ms: Annotated[int, msgspec.Meta(ge=1_000, le=600_000)] = 15_000
+    """How long ``cancel_on_disconnect`` waits when this process itself was killed."""

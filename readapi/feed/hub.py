@@ -8,6 +8,7 @@ from readapi.feed.books import BookChannel
 from readapi.feed.messages import ChannelName, Kind
 from readapi.feed.pump import Pump
 from readapi.feed.session import Session
+from readapi.feed.switches import Switches
 from readapi.feed.trades import TradesChannel
 from readapi.settings import ReadapiSettings
 from runtime.http.context import Context
@@ -28,6 +29,7 @@ class Hub:
         self._sessions: dict[Session, None] = {}
         self._by_broker: Counter[str] = Counter()
         self._channels: dict[ChannelName, BookChannel | TradesChannel] = {}
+        self.switches = Switches(context, settings.feed_hold_ms)
         self._pump = Pump(context, self.flush, self._fail)
         self._history_id = context.genesis.history_id
         self._watching: asyncio.TimerHandle | None = None
@@ -35,12 +37,14 @@ class Hub:
 
     async def start(self) -> None:
         self._context.decisions.follow(self._pump.hear)
+        self.switches.start()
         self._watch_history()
 
     async def stop(self) -> None:
         self._pump.close()
         if self._watching is not None:
             self._watching.cancel()
+        await self.switches.stop()
 
     # Sessions.
 
@@ -81,6 +85,7 @@ class Hub:
     def forget(self, session: Session, names: list[ChannelName]) -> None:
         """The session has ended."""
         self.leave(session, names)
+        self.switches.fire(session)
         if session in self._sessions:
             del self._sessions[session]
             self._count(session.broker, -1)

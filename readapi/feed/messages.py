@@ -35,7 +35,16 @@ class Ping(msgspec.Struct, tag_field="op", tag="ping", forbid_unknown_fields=Tru
     id: MessageId = None
 
 
-Request = Auth | Subscribe | Unsubscribe | Ping
+class CancelOnDisconnect(
+    msgspec.Struct, tag_field="op", tag="cancel_on_disconnect", forbid_unknown_fields=True
+):
+    """Whether the orders of the broker are canceled when the session ends."""
+
+    enabled: bool
+    id: MessageId = None
+
+
+Request = Auth | Subscribe | Unsubscribe | Ping | CancelOnDisconnect
 
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 

@@ -15,6 +15,7 @@ from protocol.units import format_time
 from readapi.feed.channel import Channel
 from readapi.feed.messages import (
     Auth,
+    CancelOnDisconnect,
     ChannelName,
     MessageId,
     Ping,
@@ -27,7 +28,7 @@ from readapi.feed.messages import (
 )
 from runtime.http.problems import Problem, as_problem
 from runtime.http.sockets import LATER, RESTART, VIOLATION, Socket
-from runtime.process.promise import drive
+from runtime.process.promise import drive, in_task
 
 if TYPE_CHECKING:
     from readapi.feed.hub import Hub
@@ -63,6 +64,7 @@ class Session:
         self._requests: deque[bytes] = deque()
         self._is_busy = False
         self._is_over = False
+        self._is_closed = False
         self._id: MessageId = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -103,7 +105,7 @@ class Session:
         loop.call_later(GRACE_SECONDS, self._socket.close, RESTART, "server_shutdown")
 
     def closed(self) -> None:
-        self._is_over = True
+        self._is_over = self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
         self.hub.forget(self, list(self._channels))
@@ -166,6 +168,8 @@ class Session:
                 await self._subscribe(request.channels)
             case Unsubscribe():
                 self._unsubscribe(request.channels)
+            case CancelOnDisconnect():
+                await self._cancel_on_disconnect(request.enabled)
 
     async def _authorize(self, key: str) -> None:
         if self.is_authorized:
@@ -203,6 +207,19 @@ class Session:
             self._late.pop(channel, None)
         self.hub.leave(self, left)
         self._say(type="unsubscribed", channels=[str(name) for name in names])
+
+    async def _cancel_on_disconnect(self, enabled: bool) -> None:
+        self._require_authorization()
+        if self.broker is None:
+            raise Problem("unauthorized", "only a session with the key of a broker has orders")
+        switches = self.hub.switches
+        if not enabled:
+            await in_task(switches.disarm(self))
+        else:
+            await in_task(switches.arm(self, self.broker.broker_id))
+            if self._is_closed:
+                switches.fire(self)  # It has ended while the switch was armed.
+        self._say(type="cancel_on_disconnect", enabled=enabled, hold_ms=switches.hold_ms)
 
     def _require_authorization(self) -> None:
         if not self.is_authorized:

@@ -1,4 +1,4 @@
-"""``arm_timer``: the dead-man switch of a broker is armed, armed again, or taken away."""
+"""``arm_timer``: the switch of a broker or of a session is armed, armed again, or taken away."""
 
 from protocol import keys
 from runtime.redis.channel import FunctionCall
@@ -6,13 +6,14 @@ from runtime.redis.functions.library import function_call
 
 
 def arm_timer(
-    history_id: str, broker_id: str, mass_cancel_id: str, timeout_ms: int
+    history_id: str, member: str, mass_cancel_id: str, timeout_ms: int
 ) -> FunctionCall[int]:
-    """After ``timeout_ms`` the switch fires with ``mass_cancel_id``; 0 takes it away. The reply is
+    """``member`` is a broker id or a :func:`~protocol.keys.session_timer`. After ``timeout_ms`` the
+    switch fires with ``mass_cancel_id``; 0 takes it away. The reply is
     the time in ms at which it fires, or 0."""
     return function_call(
         "arm_timer",
         [keys.TIMERS, keys.ARMED, keys.GENESIS],
-        [history_id, broker_id, mass_cancel_id, timeout_ms],
+        [history_id, member, mass_cancel_id, timeout_ms],
         int,
     )
