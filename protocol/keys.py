@@ -62,22 +62,12 @@ LISTED = "{exchange}:listed"
 LISTENERS = "{exchange}:listeners"
 """It is there while somebody is told execution reports as they come."""
 TIMERS = "{exchange}:timers"
-"""A broker id, or a :func:`session_timer` → the time in ms at which the dead-man switch fires, or
-is tried again."""
+"""A broker id, or that and a session behind a slash → the time in ms at which the dead-man switch
+fires, or is tried again."""
 ARMED = "{exchange}:timers:armed"
 """The same → the id of the mass cancel of the switch."""
 
 _TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
-
-
-def session_timer(broker_id: str, session_id: str) -> str:
-    """The switch of one session of the feed, beside that of its broker."""
-    return f"{broker_id}/{session_id}"
-
-
-def timer_broker(member: str) -> str:
-    """The broker of a switch, whose own it is or whose session's."""
-    return member.partition("/")[0]
 
 
 def workers(kind: str) -> str:

@@ -14,7 +14,7 @@ from protocol import keys
 from runtime.http.context import Context
 from runtime.process.errors import ExchangeError
 from runtime.redis.channel import AsyncChannel, FunctionCall, RedisError
-from runtime.redis.functions.arm_timer import arm_timer
+from runtime.redis.functions.arm_timer import arm_timer, session_timer
 
 AT_ONCE_MS = 1
 
@@ -54,7 +54,7 @@ class Switches:
         this process ends. Raises an error when that is not sure."""
         if session in self._armed:
             return
-        member = keys.session_timer(broker_id, str(uuid.uuid4()))
+        member = session_timer(broker_id, str(uuid.uuid4()))
         await self._context.call(
             self._channel, lambda genesis: _arm(genesis.history_id, member, self.hold_ms)
         )

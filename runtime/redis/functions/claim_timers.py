@@ -16,7 +16,7 @@ class DueTimer(NamedTuple):
     @property
     def broker_id(self) -> str:
         """Whose orders are to be canceled."""
-        return keys.timer_broker(self.member)
+        return self.member.partition("/")[0]
 
 
 def claim_timers(history_id: str, lease_ms: int, most: int) -> FunctionCall[list[DueTimer]]:
