@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from simulator.broker import Broker, connect
+from simulator.load.audience import Audience
 from simulator.load.checks import Checks
 from simulator.load.counts import TradeCounter, check_postgresql
 from simulator.load.fleet import Assignment, Outcome, run_fleet
@@ -18,24 +19,14 @@ from simulator.load.judge import check_all
 from simulator.load.market import MarketLoad
 from simulator.load.probe import TradeProbe
 from simulator.load.requests import Participants
+from simulator.load.run_plan import Plan
 from simulator.load.sink import WebhookSink
 from simulator.load.tickers import run_mark, symbols
 from simulator.report import machine
 from simulator.report.host import HostTimes, host_given, host_times
 from simulator.target import Target
 
-PROBE_BROKERS = 2  # A seller and a buyer, who trade a symbol of their own.
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is asked of a run. ``scale`` is in percent of B3; ``processes`` is how many drivers
-    share the load."""
-
-    scale: float
-    seconds: float
-    seed: int
-    processes: int
+PROBE_BROKERS = 3  # A seller and a buyer, who trade a symbol of their own; one for the feed.
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +42,14 @@ class Costs:
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a run has shown. ``order_to_trade_ms`` is the summary of its probe, ``costs`` what it
-    took from the machine and the server."""
+    took from the machine and the server, ``feed`` what subscribers saw, if there were any."""
 
     plan: Plan
     outcome: Outcome
     order_to_trade_ms: dict[str, Any]
     costs: Costs
     checks: Checks
+    feed: dict[str, Any] | None = None
 
 
 def run(
@@ -77,14 +69,16 @@ def run(
             for n in range(load.brokers + PROBE_BROKERS)
         ]
         assignment = _assignment(target, plan, load, mark, brokers[: load.brokers])
-        probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE{mark}")
+        probe = TradeProbe(brokers[-3], brokers[-2], f"PROBE{mark}")
+        audience = Audience(target, plan, assignment.participants, brokers[-1], mark)
         counter = TradeCounter(client, target.admin_key)
-        outcome, costs = _drive(console, assignment, probe, HandlerTimes(client))
+        with audience:
+            outcome, costs = _drive(console, assignment, probe, HandlerTimes(client), audience)
         checks = Checks()
         if checked:
             with console.status("checking: every acknowledged order, balances, books, trades"):
                 checks = _check(target, assignment, outcome, counter, sink)
-    return Run(plan, outcome, probe.summary(), costs, checks)
+    return Run(plan, outcome, probe.summary(), costs, checks, audience.seen)
 
 
 def _register(
@@ -114,11 +108,17 @@ def _assignment(
 
 
 def _drive(
-    console: Console, assignment: Assignment, probe: TradeProbe, handlers: HandlerTimes
+    console: Console,
+    assignment: Assignment,
+    probe: TradeProbe,
+    handlers: HandlerTimes,
+    audience: Audience,
 ) -> tuple[Outcome, Costs]:
     """Run the fleet with a bar for people; also what it has cost."""
     expected = assignment.load.requests_per_second * assignment.seconds
     watched = machine.server_roots(assignment.port)
+    if audience.port != assignment.port:
+        watched += machine.server_roots(audience.port)
     before: dict[int, machine.ProcessUse] = {}
     host: list[HostTimes] = []
     progress = Progress(
@@ -136,8 +136,13 @@ def _drive(
         def sent(count: int) -> None:
             progress.update(task, completed=count)
 
+        def settle() -> None:
+            audience.gather()
+            machine.wait_until_idle(watched)
+
         with probe:
-            outcome = run_fleet(assignment, sent, opening, lambda: machine.wait_until_idle(watched))
+            outcome = run_fleet(assignment, sent, opening, settle)
+        audience.leave()
         elapsed, ended = time.time() - outcome.opened_at, host_times()
         after = machine.use(watched)
         progress.update(task, completed=expected)

@@ -33,6 +33,7 @@ def summarize(target: Target, done: Run, own: Ceiling) -> dict[str, Any]:
         "processes": plan.processes,
         **outcome.samples.summary(plan.seconds),
         "order_to_trade_ms": done.order_to_trade_ms,
+        "feed": done.feed,
         "driver": _driver(done, own),
         "server": done.costs.server,
         "handler_ms_by_kind": done.costs.handler_ms,
