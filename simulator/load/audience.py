@@ -12,6 +12,8 @@ from simulator.target import Target
 
 SYMBOLS = 10  # That each subscriber follows: the most traded ones, and that of the probe.
 
+LINGER_SECONDS = 1.0  # Until the last update has come.
+
 
 class Audience:
     """Use as a context manager. Without subscribers it does nothing. ``seen`` is their report."""
@@ -59,6 +61,7 @@ class Audience:
         """The load has ended."""
         if self._crowd is not None:
             self._probe.stop()
+            time.sleep(LINGER_SECONDS)
             seconds = time.monotonic() - self._begun
             seen = self._crowd.leave()
             self.seen = self._probe.summary(seen) | {
