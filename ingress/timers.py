@@ -77,7 +77,7 @@ class CancelTimers:
                 extra={"broker_id": timer.broker_id, "error": problem.detail},
             )
             return False
-        await self._channel.call(finish_timer(timer.broker_id, timer.mass_cancel_id))
+        await self._channel.call(finish_timer(timer.member, timer.mass_cancel_id))
         log.info("a dead-man switch has fired", extra={"broker_id": timer.broker_id})
         return True
 

@@ -12,8 +12,10 @@ key                        type    writer         readers                  trimm
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
-{exchange}:timers          zset    ingress        ingress                  ingress, when fired
-{exchange}:timers:armed    hash    ingress        ingress                  ingress, when fired
+{exchange}:timers          zset    ingress,       ingress                  ingress, when fired
+                                   readapi
+{exchange}:timers:armed    hash    ingress,       ingress                  ingress, when fired
+                                   readapi
 {exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
 {exchange}:listeners       string  readapi        persister                TTL
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
@@ -65,9 +67,10 @@ LISTED = "{exchange}:listed"
 LISTENERS = "{exchange}:listeners"
 """It is there while somebody is told execution reports as they come."""
 TIMERS = "{exchange}:timers"
-"""Broker id → the time in ms at which its dead-man switch fires, or is tried again."""
+"""A broker id, or that and a session behind a slash → the time in ms at which the dead-man switch
+fires, or is tried again."""
 ARMED = "{exchange}:timers:armed"
-"""Broker id → the id of the mass cancel of its switch."""
+"""The same → the id of the mass cancel of the switch."""
 
 _TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
 

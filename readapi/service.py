@@ -4,24 +4,36 @@ from fastapi import APIRouter
 
 from readapi.debug import debug_router
 from readapi.documentation import BALANCE, BOOK, ORDER, ORDER_BY_CLIENT_ID, PRICE, TRADE_COUNT
+from readapi.feed.hub import Hub
 from readapi.list_documentation import ORDERS, POSITIONS, STOCK, STOCKS, TIME, TRADES
 from readapi.lists import ListRoutes
 from readapi.market_history import MarketHistoryRoutes
 from readapi.market_history_documentation import CANDLES, MARKET_TRADES, TICKER, TICKERS
 from readapi.recent import Recent
 from readapi.routes import ReadRoutes
+from readapi.settings import ReadapiSettings
 from readapi.stocks import StockRoutes
 from runtime.http.context import Context
 from runtime.http.endpoints import Endpoint
 from runtime.http.service import Service
+from runtime.process.settings import load
 
 
 def create(context: Context) -> Service:
+    settings = load(
+        ReadapiSettings, redis_url=context.settings.redis_url, instance=context.settings.instance
+    )
+    feed = Hub(context, settings)
     routes = ReadRoutes(context)
     stocks = StockRoutes(context)
     recent = Recent(context)
     lists = ListRoutes(context, recent)
     history = MarketHistoryRoutes(context, recent)
+
+    async def stop() -> None:
+        await feed.stop()
+        await recent.close()
+
     development = context.settings.is_development
     return Service(
         name="readapi",
@@ -48,6 +60,8 @@ def create(context: Context) -> Service:
             Endpoint("GET", "/stocks/{symbol}/candles", history.candles, CANDLES),
         ],
         router=debug_router(context) if development else APIRouter(),
-        stop=recent.close,
+        sockets={"/feed": feed.open},
+        start=feed.start,
+        stop=stop,
         operations={("GET", "/debug/trade-count"): TRADE_COUNT} if development else {},
     )

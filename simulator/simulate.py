@@ -12,7 +12,8 @@ from simulator.broker import require_answer
 from simulator.errors import SimulationFailed
 from simulator.load import ceiling
 from simulator.load.capacity import search_capacity, sustained
-from simulator.load.run import Plan, run
+from simulator.load.run import run
+from simulator.load.run_plan import Plan
 from simulator.load.sink import WebhookSink
 from simulator.report import terminal
 from simulator.report.extra import require_plotly
@@ -31,12 +32,15 @@ def simulate(
     report_dir: Path | None,
     find_capacity: bool,
     webhooks: bool,
+    subscribers: int = 0,
+    feed_url: str = "",
 ) -> dict[str, Any]:
     """Send B3's load, open loop, to an exchange and report what was seen.
 
     ``scale`` is in percent of B3, ``duration`` in seconds. The same seed sends the same flow.
     ``find_capacity`` raises the load until it is too much, ``webhooks`` has the trades told to a
-    local receiver that verifies them. ``report_dir`` gets ``report.html`` and ``report.json``.
+    local receiver that verifies them. So many ``subscribers`` follow ten symbols over the feed of
+    the target, or of ``feed_url``. ``report_dir`` gets ``report.html`` and ``report.json``.
     Passed means that no check has failed. Raises :class:`~simulator.errors.SimulationFailed`.
     """
     _require_plain_http(target)
@@ -44,7 +48,7 @@ def simulate(
         require_plotly()
     require_answer(target)
     own = ceiling.measure()
-    plan = Plan(scale, duration, seed, processes)
+    plan = Plan(scale, duration, seed, processes, subscribers, feed_url)
     if find_capacity:
         steps, result = search_capacity(console, target, plan, own)
         result["capacity"] = steps

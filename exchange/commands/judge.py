@@ -78,6 +78,12 @@ def simulate(
         bool,
         typer.Option("--webhooks", help="Receive the webhooks of all trades too, and verify them."),
     ] = False,
+    subscribers: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Sessions of the feed that follow ten symbols.")
+    ] = 0,
+    feed_url: Annotated[
+        str, typer.Option(help="Where they connect, if not at the exchange itself.")
+    ] = "",
     report_dir: Annotated[
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write report.html and report.json to DIR."),
@@ -114,6 +120,8 @@ def simulate(
             report_dir=report_dir,
             find_capacity=find_capacity,
             webhooks=webhooks,
+            subscribers=subscribers,
+            feed_url=feed_url,
         )
 
     report(as_json, produce, SimulationFailed)

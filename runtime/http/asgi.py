@@ -8,6 +8,7 @@ problem.
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,15 +18,24 @@ from runtime.http.dispatcher import FALLBACK, Dispatcher, answer_headers, proble
 from runtime.http.endpoints import Answer, Call, Endpoint, Headers
 from runtime.http.problems import body_too_large
 from runtime.http.rate_limit import RateLimits
+from runtime.http.sockets import SocketOpener
 
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
 
 
 class Application:
-    """``dispatcher`` answers the hot endpoints, ``api`` everything else."""
+    """``dispatcher`` answers the hot endpoints, ``api`` everything else. ``sockets`` has the paths
+    of WebSockets; they are not served through ASGI, but by ``runtime.http.websocket``."""
 
-    def __init__(self, api: FastAPI, endpoints: list[Endpoint], rate_limits: RateLimits) -> None:
+    def __init__(
+        self,
+        api: FastAPI,
+        endpoints: list[Endpoint],
+        rate_limits: RateLimits,
+        sockets: Mapping[str, SocketOpener],
+    ) -> None:
         self.api = api
+        self.sockets = sockets
         self.dispatcher = Dispatcher(endpoints, rate_limits)
         self._app: ASGIApp = api
 

@@ -98,6 +98,7 @@ class Decisions:
         self._listening: dict[int, list[_Listener]] = {}
         self._ticking = False
         self._task: asyncio.Task[None] | None = None
+        self._followers: list[Callable[[int, Decided], None]] = []
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._feed.follow())
@@ -107,6 +108,11 @@ class Decisions:
         while self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=CANCEL_AGAIN_SECONDS)
+
+    def follow(self, hear: Callable[[int, Decided], None]) -> None:
+        """Call ``hear`` with the partition and what each commit has decided. A message can be lost,
+        so a follower looks in Redis from time to time as well."""
+        self._followers.append(hear)
 
     def wait(self, instrument: Instrument, sequence: int, seconds: float) -> Promise[Verdict]:
         """The verdict of an entry of the instrument's log; ``UNDECIDED`` after ``seconds``."""
@@ -155,6 +161,8 @@ class Decisions:
         listeners = self._listening.get(partition)
         if listeners:
             self._ring(partition, listeners, lambda listener: listener.bell <= decided.bell)
+        for follower in self._followers:
+            follower(partition, decided)
 
     def _note(self, decided: Decided) -> None:
         told_all = self._told

@@ -47,7 +47,8 @@ def create_app(
     _refuse_other_methods(api, endpoints)
     document(api, services)
     handle_problems(api)
-    return Application(api, endpoints, context.rate_limits)
+    sockets = {path: opener for one in services for path, opener in one.sockets.items()}
+    return Application(api, endpoints, context.rate_limits, sockets)
 
 
 def _lifespan(

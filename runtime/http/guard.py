@@ -139,6 +139,17 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError(_TOO_LONG)  # httptools makes it a parser error, uvicorn a 400.
         self._head_bytes = 0
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over; none of the timers of a request holds any more."""
+        self._disarm()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.send_400_response("an upgrade must wait for the answers before it")
+            return
+        self.transport = self.raw_transport
+        super().handle_websocket_upgrade()
+
     def on_message_complete(self) -> None:
         self._receiving = False
         super().on_message_complete()

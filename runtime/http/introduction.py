@@ -82,6 +82,13 @@ The operator can stop a broker, or limit its orders and its messages. A broker t
 a second than allowed gets `429` `rate_limited` with `Retry-After`. Orders, cancels and reads are
 counted apart, and the headers `RateLimit-Policy` and `RateLimit` say how much is left.
 
+## The feed
+
+The WebSocket `/feed` tells books and trades as they happen. OpenAPI cannot describe it; the page
+`docs/reference/feed.md` does. Its errors have codes of this list too, and these codes are only
+there: `history_changed`, `invalid_channel`, `invalid_message`, `message_too_large`,
+`slow_reader`, `too_many_sessions` and `too_many_subscriptions`.
+
 ## Errors
 
 Every error is `application/problem+json` (RFC 9457). Programs should look at `code`, which never

@@ -17,6 +17,7 @@ from runtime.http.context import Context
 from runtime.http.factory import create_app
 from runtime.http.lane import FastLaneProtocol
 from runtime.http.service import Service
+from runtime.http.websocket import WebSocketProtocol
 from runtime.process import logs
 from runtime.process.errors import SettingsError
 from runtime.process.health import listen_unix
@@ -73,6 +74,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         create_app(settings, genesis, creators, fail),
         loop="uvloop",
         http=FastLaneProtocol,
+        ws=WebSocketProtocol,
         proxy_headers=False,
         access_log=False,
         log_config=None,

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from runtime.http.endpoints import Endpoint
 from runtime.http.operations import Operation
+from runtime.http.sockets import SocketOpener
 
 
 async def _nothing() -> None:
@@ -16,11 +17,13 @@ async def _nothing() -> None:
 @dataclass(frozen=True, slots=True)
 class Service:
     """``endpoints`` are hot, ``router`` is ordinary FastAPI. ``operations`` documents the calls of
-    ``router`` by method and path; the endpoints document themselves."""
+    ``router`` by method and path; the endpoints document themselves. ``sockets`` are WebSockets by
+    path."""
 
     name: str
     endpoints: list[Endpoint]
     router: APIRouter = field(default_factory=APIRouter)
     operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
+    sockets: dict[str, SocketOpener] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] = _nothing
     stop: Callable[[], Awaitable[None]] = _nothing

@@ -14,7 +14,8 @@ from simulator.errors import SimulationFailed
 from simulator.load import ceiling
 from simulator.load.capacity import search_capacity, sustained
 from simulator.load.checks import none_failed
-from simulator.load.run import Plan, run
+from simulator.load.run import run
+from simulator.load.run_plan import Plan
 from simulator.report.extra import require_plotly
 from simulator.report.summary import summarize
 from simulator.target import Target

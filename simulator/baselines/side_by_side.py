@@ -7,7 +7,7 @@ from rich.table import Table
 
 from simulator.load.capacity import RULE
 from simulator.load.checks import none_failed
-from simulator.load.run import Plan
+from simulator.load.run_plan import Plan
 from simulator.report.host import cores, processor
 
 ROWS: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (

@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from simulator.load.ceiling import Ceiling
-from simulator.load.run import Plan, run
+from simulator.load.run import run
+from simulator.load.run_plan import Plan
 from simulator.report.summary import summarize
 from simulator.target import Target
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from simulator.broker import Broker, connect
+from simulator.load.audience import Audience
 from simulator.load.checks import Checks
 from simulator.load.counts import TradeCounter, check_postgresql
 from simulator.load.fleet import Assignment, Outcome, run_fleet
@@ -18,24 +19,14 @@ from simulator.load.judge import check_all
 from simulator.load.market import MarketLoad
 from simulator.load.probe import TradeProbe
 from simulator.load.requests import Participants
+from simulator.load.run_plan import Plan
 from simulator.load.sink import WebhookSink
 from simulator.load.tickers import run_mark, symbols
 from simulator.report import machine
 from simulator.report.host import HostTimes, host_given, host_times
 from simulator.target import Target
 
-PROBE_BROKERS = 2  # A seller and a buyer, who trade a symbol of their own.
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is asked of a run. ``scale`` is in percent of B3; ``processes`` is how many drivers
-    share the load."""
-
-    scale: float
-    seconds: float
-    seed: int
-    processes: int
+PROBE_BROKERS = 3  # A seller and a buyer, who trade a symbol of their own; one for the feed.
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class Costs:
 class Run:
     """What a run has shown. ``order_to_trade_ms`` is the summary of its probe,
     ``trade_to_webhook_ms`` that of its sink, where it had one; ``costs`` is what it took from the
-    machine and the server."""
+    machine and the server, and ``feed`` what subscribers saw, if there were any."""
 
     plan: Plan
     outcome: Outcome
@@ -60,6 +51,7 @@ class Run:
     costs: Costs
     checks: Checks
     trade_to_webhook_ms: dict[str, Any] | None
+    feed: dict[str, Any] | None
 
 
 def run(
@@ -79,15 +71,17 @@ def run(
             for n in range(load.brokers + PROBE_BROKERS)
         ]
         assignment = _assignment(target, plan, load, mark, brokers[: load.brokers])
-        probe = TradeProbe(brokers[-2], brokers[-1], f"PROBE{mark}")
+        probe = TradeProbe(brokers[-3], brokers[-2], f"PROBE{mark}")
+        audience = Audience(target, plan, assignment.participants, brokers[-1], mark)
         counter = TradeCounter(client, target.admin_key)
-        outcome, costs = _drive(console, assignment, probe, HandlerTimes(client))
+        with audience:
+            outcome, costs = _drive(console, assignment, probe, HandlerTimes(client), audience)
         checks = Checks()
         if checked:
             with console.status("checking: every acknowledged order, balances, books, trades"):
                 checks = _check(target, assignment, outcome, counter, sink)
     told = None if sink is None else sink.summary(outcome.opened_at)
-    return Run(plan, outcome, probe.summary(), costs, checks, told)
+    return Run(plan, outcome, probe.summary(), costs, checks, told, audience.seen)
 
 
 def _register(
@@ -117,11 +111,17 @@ def _assignment(
 
 
 def _drive(
-    console: Console, assignment: Assignment, probe: TradeProbe, handlers: HandlerTimes
+    console: Console,
+    assignment: Assignment,
+    probe: TradeProbe,
+    handlers: HandlerTimes,
+    audience: Audience,
 ) -> tuple[Outcome, Costs]:
     """Run the fleet with a bar for people; also what it has cost."""
     expected = assignment.load.requests_per_second * assignment.seconds
     watched = machine.server_roots(assignment.port)
+    if audience.port != assignment.port:
+        watched += machine.server_roots(audience.port)
     before: dict[int, machine.ProcessUse] = {}
     host: list[HostTimes] = []
     progress = Progress(
@@ -139,8 +139,13 @@ def _drive(
         def sent(count: int) -> None:
             progress.update(task, completed=count)
 
+        def settle() -> None:
+            audience.gather()
+            machine.wait_until_idle(watched)
+
         with probe:
-            outcome = run_fleet(assignment, sent, opening, lambda: machine.wait_until_idle(watched))
+            outcome = run_fleet(assignment, sent, opening, settle)
+        audience.leave()
         elapsed, ended = time.time() - outcome.opened_at, host_times()
         after = machine.use(watched)
         progress.update(task, completed=expected)

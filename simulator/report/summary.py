@@ -34,6 +34,7 @@ def summarize(target: Target, done: Run, own: Ceiling) -> dict[str, Any]:
         **outcome.samples.summary(plan.seconds),
         "order_to_trade_ms": done.order_to_trade_ms,
         "trade_to_webhook_ms": done.trade_to_webhook_ms,
+        "feed": done.feed,
         "driver": _driver(done, own),
         "server": done.costs.server,
         "handler_ms_by_kind": done.costs.handler_ms,

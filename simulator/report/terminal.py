@@ -18,6 +18,8 @@ def show(console: Console, report: dict[str, Any]) -> None:
         console.print(_latencies({"accepted → trade visible": report["order_to_trade_ms"]}))
     if report.get("trade_to_webhook_ms"):
         console.print(_latencies({"trade → webhook received": report["trade_to_webhook_ms"]}))
+    if report.get("feed"):
+        console.print(_feed(report["feed"]))
     console.print(_kinds(report))
     if report["server"]:
         console.print(_server(report["server"]))
@@ -32,6 +34,27 @@ def _latencies(latency: dict[str, dict[str, float]]) -> Table:
         table.add_column(name.replace("p999", "p99.9"), justify="right")
     for kind, values in latency.items():
         table.add_row(kind, *[f"{values[name]:,.2f}" for name in _COLUMNS])
+    return table
+
+
+def _feed(feed: dict[str, Any]) -> Table:
+    table = Table(title="the feed", title_justify="left", show_header=False)
+    table.add_column("")
+    table.add_column("", justify="right")
+    rows = {
+        "subscribers, channels of each": f"{feed['subscribers']:,}, {feed['channels']}",
+        "accepted → update received, ms: p50, p99, most": (
+            f"{feed['p50']:.1f}, {feed['p99']:.1f}, {feed['max']:.1f}"
+        ),
+        "orders of the probe, updates timed": f"{feed['orders']:,}, {feed['updates']:,}",
+        "received, MiB/s": f"{feed['mib_per_second']:.1f}",
+        "the subscribers' own cores": f"{feed['cores']:.2f}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for name in ("missed", "failures", "ended"):
+        if feed[name]:
+            table.add_row(f"[red]{name}[/red]", f"{feed[name]:,}")
     return table
 
 

@@ -9,8 +9,9 @@ from exchange.audit.rebuild import Kept, rebuild
 from persister.worker import PersisterWorker
 from protocol import codec, keys
 from protocol.commands import AmendOrder
+from protocol.endpoints import EndpointAdded
 from protocol.numbering import NumberedReport, Numbers, decode_numbers, numbered_reports
-from protocol.registry import EndpointAdded, Instrument, RegistryEntry
+from protocol.registry import Instrument, RegistryEntry
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored

@@ -1,5 +1,5 @@
--- arm_timer: the dead-man switch of a broker fires after a while, unless it is armed again before.
--- KEYS timers, armed, genesis. ARGV history, broker, id of the mass cancel, timeout in ms (0 takes
+-- arm_timer: a dead-man switch fires after a while, unless it is armed again before.
+-- KEYS timers, armed, genesis. ARGV history, member, id of the mass cancel, timeout in ms (0 takes
 -- the switch away). Returns when it fires in ms, 0 when it is taken away; HISTORY.
 local function arm_timer(keys, argv)
   if not is_exchange_current(keys[3], argv[1]) then return OTHER_HISTORY end

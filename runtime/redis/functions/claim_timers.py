@@ -8,10 +8,15 @@ from runtime.redis.functions.library import function_call
 
 
 class DueTimer(NamedTuple):
-    """The orders of this broker are to be canceled, under this id."""
+    """A switch that is due, and the id of the mass cancel that it makes."""
 
-    broker_id: str
+    member: str
     mass_cancel_id: str
+
+    @property
+    def broker_id(self) -> str:
+        """Whose orders are to be canceled."""
+        return self.member.partition("/")[0]
 
 
 def claim_timers(history_id: str, lease_ms: int, most: int) -> FunctionCall[list[DueTimer]]:
@@ -20,8 +25,8 @@ def claim_timers(history_id: str, lease_ms: int, most: int) -> FunctionCall[list
 
     def read(reply: list[Any]) -> list[DueTimer]:
         return [
-            DueTimer(broker.decode(), mass_cancel_id.decode())
-            for broker, mass_cancel_id in pairs(reply)
+            DueTimer(member.decode(), mass_cancel_id.decode())
+            for member, mass_cancel_id in pairs(reply)
         ]
 
     return function_call(

@@ -5,8 +5,6 @@ from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.library import function_call
 
 
-def finish_timer(broker_id: str, mass_cancel_id: str) -> FunctionCall[bool]:
+def finish_timer(member: str, mass_cancel_id: str) -> FunctionCall[bool]:
     """Take the switch away; the reply is false when it was armed again meanwhile."""
-    return function_call(
-        "finish_timer", [keys.TIMERS, keys.ARMED], [broker_id, mass_cancel_id], bool
-    )
+    return function_call("finish_timer", [keys.TIMERS, keys.ARMED], [member, mass_cancel_id], bool)

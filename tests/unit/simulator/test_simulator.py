@@ -24,7 +24,7 @@ from simulator.load.flow import (
 from simulator.load.handlers import HandlerTimes
 from simulator.load.market import MarketLoad
 from simulator.load.requests import Participants
-from simulator.load.run import Plan
+from simulator.load.run_plan import Plan
 from simulator.load.samples import ERROR, OK, REFUSED, Samples, percentiles
 from simulator.load.tickers import symbols
 from simulator.report.host import HostTimes, host_given, host_times

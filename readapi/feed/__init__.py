@@ -1,0 +1,1 @@
+"""The feed: what happens, told over a WebSocket as it happens."""

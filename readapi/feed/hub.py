@@ -1,0 +1,171 @@
+"""The sessions and the channels of this process."""
+
+import asyncio
+from collections import Counter
+
+from protocol.registry import Broker, Instrument
+from readapi.feed.books import BookChannel
+from readapi.feed.messages import ChannelName, Kind
+from readapi.feed.pump import Pump
+from readapi.feed.session import Session
+from readapi.feed.switches import Switches
+from readapi.feed.trades import TradesChannel
+from readapi.settings import ReadapiSettings
+from runtime.http.context import Context
+from runtime.http.problems import Problem, unauthorized
+from runtime.http.sockets import RESTART, SocketRequest
+from runtime.http.stocks import check_symbol, symbol_not_found
+from runtime.process.promise import in_task
+
+HISTORY_SECONDS = 0.25
+
+
+class Hub:
+    """``touched`` are the sessions that have taken something that was not sent yet."""
+
+    def __init__(self, context: Context, settings: ReadapiSettings) -> None:
+        self._context = context
+        self._settings = settings
+        self._sessions: dict[Session, None] = {}
+        self._by_broker: Counter[str] = Counter()
+        self._channels: dict[ChannelName, BookChannel | TradesChannel] = {}
+        self.switches = Switches(context, settings.feed_hold_ms)
+        self._pump = Pump(context, self.flush, self._fail)
+        self._history_id = context.genesis.history_id
+        self._watching: asyncio.TimerHandle | None = None
+        self.touched: list[Session] = []
+
+    async def start(self) -> None:
+        self._context.decisions.follow(self._pump.hear)
+        self.switches.start()
+        self._watch_history()
+
+    async def stop(self) -> None:
+        self._pump.close()
+        if self._watching is not None:
+            self._watching.cancel()
+        await self.switches.stop()
+
+    # Sessions.
+
+    async def open(self, asked: SocketRequest) -> Session:
+        """A session, before its upgrade. Raises a problem when it is refused."""
+        self._require_room()
+        broker = None
+        if asked.authorization is not None:
+            broker = await self._broker(asked.authorization)
+            self._require_room(broker)
+        is_from_elsewhere = _is_from_elsewhere(asked)
+        session = Session(self, asked.authorization, broker, is_from_elsewhere)
+        self._sessions[session] = None
+        self._count(broker, 1)
+        return session
+
+    async def authorize(self, session: Session, authorization: bytes) -> Broker | None:
+        """The broker of a session that has sent its key. An empty key is for who only looks at the
+        market, in development and from no page of another server."""
+        if not authorization:
+            if self._context.settings.is_development and not session.is_from_elsewhere:
+                return None
+            raise unauthorized("api key")
+        broker = await self._broker(authorization)
+        if session in self._sessions:
+            self._require_room(broker)
+            self._count(broker, 1)
+        return broker
+
+    def is_valid(self, session: Session) -> bool:
+        """Whether the key of the session is still good."""
+        authorization = session.authorization
+        if not authorization:
+            return True
+        keyring = self._context.keyring
+        return keyring.is_admin(authorization) or keyring.broker(authorization) == session.broker
+
+    def forget(self, session: Session, names: list[ChannelName]) -> None:
+        """The session has ended."""
+        self.leave(session, names)
+        self.switches.fire(session)
+        if session in self._sessions:
+            del self._sessions[session]
+            self._count(session.broker, -1)
+
+    async def _broker(self, authorization: bytes) -> Broker | None:
+        if self._context.keyring.is_admin(authorization):
+            return None
+        return await self._context.authenticate(authorization)
+
+    def _require_room(self, broker: Broker | None = None) -> None:
+        if len(self._sessions) >= self._settings.feed_sessions_max:
+            raise Problem("too_many_sessions", "this process has all the sessions that it can bear")
+        most = self._settings.feed_sessions_per_broker_max
+        if broker is not None and self._by_broker[broker.broker_id] >= most:
+            raise Problem("too_many_sessions", f"a broker has at most {most} sessions at a process")
+
+    def _count(self, broker: Broker | None, more: int) -> None:
+        if broker is not None:
+            self._by_broker[broker.broker_id] += more
+            if not self._by_broker[broker.broker_id]:
+                del self._by_broker[broker.broker_id]
+
+    # Channels.
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Raises a problem when the symbol is not listed."""
+        check_symbol(symbol)
+        instruments = self._context.directory.instruments
+        if symbol not in instruments:
+            await in_task(self._context.registry.refresh())
+        if symbol not in instruments:
+            raise symbol_not_found(symbol)
+        return instruments[symbol]
+
+    def join(
+        self, session: Session, name: ChannelName, instrument: Instrument
+    ) -> BookChannel | TradesChannel:
+        """Subscribe the session to a channel; returns it."""
+        channel = self._channels.get(name)
+        if channel is None:
+            make = BookChannel if name.kind is Kind.BOOK else TradesChannel
+            channel = self._channels[name] = make(name, instrument)
+            self._pump.add(channel)
+        channel.join(session)
+        return channel
+
+    def leave(self, session: Session, names: list[ChannelName]) -> None:
+        """The session does not want these channels any more."""
+        for name in names:
+            channel = self._channels[name]
+            channel.leave(session)
+            if not channel.readers:
+                del self._channels[name]
+                self._pump.remove(channel)
+
+    def flush(self) -> None:
+        """Send what the sessions have taken."""
+        touched, self.touched = self.touched, []
+        for session in touched:
+            session.flush()
+
+    # What ends all of them.
+
+    def _watch_history(self) -> None:
+        """The sequences of another history are other ones, so all clients must begin anew."""
+        loop = asyncio.get_running_loop()
+        self._watching = loop.call_later(HISTORY_SECONDS, self._watch_history)
+        if self._context.genesis.history_id != self._history_id:
+            self._history_id = self._context.genesis.history_id
+            self._end_all(Problem("history_changed", "connect again; every sequence begins anew"))
+
+    def _fail(self) -> None:
+        self._end_all(Problem("internal_error", "connect again"))
+
+    def _end_all(self, problem: Problem) -> None:
+        for session in self._sessions:
+            session.end(problem, RESTART)
+
+
+def _is_from_elsewhere(asked: SocketRequest) -> bool:
+    """Whether a page of another server has opened the connection. A browser says so itself."""
+    origin, host = asked.header(b"origin"), asked.header(b"host")
+    return origin is not None and origin.partition(b"://")[2] != host
