@@ -154,6 +154,11 @@ class Context:
             raise unauthorized("api key")
         return broker
 
+    async def may_see_market(self, authorization: bytes | None) -> None:
+        """Refuse who is neither a broker nor may watch (``Keyring.may_watch``)."""
+        if not self.keyring.may_watch(authorization):
+            await self.authenticate(authorization)
+
     def require_admin(self, request: Request) -> None:
         """Refuse a request of ordinary FastAPI that does not carry the admin key."""
         header = request.headers.get("authorization")

@@ -43,6 +43,7 @@ CODES: dict[str, tuple[int, str]] = {
     "quantity_below_filled": (409, "As much as the new quantity is filled already"),
     "symbol_halted": (409, "The symbol takes no orders now"),
     "post_only_would_cross": (409, "The post-only order would trade at once"),
+    "market_running": (409, "A small market runs already"),
     "version_mismatch": (412, "The order has changed"),
     "body_too_large": (413, "The body is too large"),
     "malformed_json": (422, "The body is not one JSON object"),
