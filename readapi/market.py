@@ -137,9 +137,10 @@ def market_router(context: Context, market: SmallMarket) -> APIRouter:
             raise unauthorized("admin key")
 
     @router.post("/market", status_code=202)
-    async def start(request: Request, body: MarketBody) -> MarketAnswer:
+    async def start(request: Request, body: MarketBody | None = None) -> MarketAnswer:
         check(request)
-        return await market.start(body.percent, body.seconds)
+        asked = body or MarketBody()
+        return await market.start(asked.percent, asked.seconds)
 
     @router.get("/market")
     async def read(request: Request) -> MarketAnswer:

@@ -7,11 +7,10 @@ from readapi.market import MarketAnswer, MarketBody, market_running
 from readapi.page.assets import ViewerKeyAnswer
 from runtime.http import samples
 from runtime.http.operations import ADMIN_KEY, Operation, Success
-from runtime.http.problems import invalid_body, unauthorized, unavailable
-from runtime.redis.members import Traffic
-from runtime.redis.state import ExchangeState, Owners, PartitionState, WorkerState
+from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
+from runtime.redis.state import ExchangeState, Owners, PartitionState, TrafficState, WorkerState
 
-_STATE = ExchangeState(
+EXAMPLE = ExchangeState(
     passed=True,
     history_id="3f1c9a7e5b2d4c608f7e6d5c4b3a2918",
     execution_price="maker",
@@ -40,10 +39,16 @@ _STATE = ExchangeState(
             alive=True,
             health="ready",
             memory_bytes=120_000_000,
-            traffic=Traffic(requests_per_second=1320.4, p50_ms=0.6, p99_ms=3.1),
+            traffic=TrafficState(requests_per_second=1320.4, p50_ms=0.6, p99_ms=3.1),
         )
     ],
 )
+
+
+def _invalid(field: str, kind: str, detail: str) -> Problem:
+    return invalid_body([{"loc": ("body", field), "type": kind, "msg": detail}])
+
+
 _WATCHERS = "The admin key or, in development, the viewer key."
 _PROBLEMS = (unauthorized("admin key"), unavailable())
 
@@ -57,7 +62,7 @@ HEALTH = Operation(
         200: Success(
             "The state, at most half a second old.",
             HealthAnswer,
-            msgspec.json.encode(health_answer(_STATE, True, samples.TIME_MS)),
+            msgspec.json.encode(health_answer(EXAMPLE, True, samples.TIME_MS)),
         )
     },
     problems=(unauthorized("admin key"),),
@@ -91,7 +96,9 @@ START_MARKET = Operation(
     problems=(
         *_PROBLEMS,
         market_running(),
-        invalid_body([{"loc": ("body", "percent"), "type": "int_type", "msg": "not an integer"}]),
+        invalid_body([{"loc": ("body", 0), "type": "json_invalid", "msg": "JSON decode error"}]),
+        _invalid("percent", "int_type", "Input should be a valid integer"),
+        _invalid("percents", "extra_forbidden", "Extra inputs are not permitted"),
     ),
 )
 

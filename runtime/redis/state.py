@@ -51,6 +51,10 @@ class PartitionState(msgspec.Struct, forbid_unknown_fields=True):
     to_notify: int
 
 
+class TrafficState(Traffic, frozen=True, forbid_unknown_fields=True):
+    """What an HTTP process has answered in the last seconds."""
+
+
 class WorkerState(msgspec.Struct, forbid_unknown_fields=True):
     """The last heartbeat of a process, and whether it answers."""
 
@@ -62,7 +66,7 @@ class WorkerState(msgspec.Struct, forbid_unknown_fields=True):
     alive: bool
     health: Literal["ready", "not ready", "no answer", "unknown"]
     memory_bytes: int | None
-    traffic: Traffic | None
+    traffic: TrafficState | None
 
 
 class ExchangeState(msgspec.Struct, forbid_unknown_fields=True):
@@ -153,10 +157,14 @@ def _workers(channel: Channel, health_sockets: str) -> list[WorkerState]:
                     alive=is_alive,
                     health=_health(member, health_sockets) if is_alive else "no answer",
                     memory_bytes=member.memory_bytes,
-                    traffic=member.traffic if is_alive else None,
+                    traffic=_traffic(member.traffic) if is_alive else None,
                 )
             )
     return found
+
+
+def _traffic(told: Traffic | None) -> TrafficState | None:
+    return None if told is None else TrafficState(*msgspec.structs.astuple(told))
 
 
 def _health(
