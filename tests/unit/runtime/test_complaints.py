@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from readapi.health import health_answer
-from readapi.page_documentation import EXAMPLE
+from readapi.page.documentation import EXAMPLE
+from readapi.page.health import health_answer
 from runtime.process.complaints import NO_POSTGRESQL, NO_REDIS, complaints
 from runtime.redis.state import ExchangeState
 

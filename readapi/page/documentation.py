@@ -2,9 +2,9 @@
 
 import msgspec
 
-from readapi.health import HealthAnswer, health_answer
-from readapi.market import MarketAnswer, MarketBody, market_running
 from readapi.page.assets import ViewerKeyAnswer
+from readapi.page.health import HealthAnswer, health_answer
+from readapi.page.market import MarketAnswer, MarketBody, market_running
 from runtime.http import samples
 from runtime.http.operations import ADMIN_KEY, Operation, Success
 from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
