@@ -9,12 +9,12 @@ key                        type    writer         readers                  trimm
 ========================== ======= ============== ======================== =======================
 {exchange}:genesis         hash    first worker   every worker             never
 {exchange}:restoring       string  restore        every worker             restore, at its end
+{exchange}:market          string  readapi        readapi                  TTL
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
 {exchange}:timers          zset    ingress        ingress                  ingress, when fired
 {exchange}:timers:armed    hash    ingress        ingress                  ingress, when fired
-{exchange}:market          string  readapi        readapi                  TTL
 {exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
 {exchange}:listeners       string  readapi        persister                TTL
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
@@ -55,6 +55,8 @@ from protocol.partitions import PARTITIONS_MAX
 
 GENESIS = "{exchange}:genesis"
 RESTORING = "{exchange}:restoring"
+MARKET = "{exchange}:market"
+"""The small market that runs (development only), as JSON; its starter renews the TTL."""
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"
@@ -64,8 +66,6 @@ TIMERS = "{exchange}:timers"
 """Broker id → the time in ms at which its dead-man switch fires, or is tried again."""
 ARMED = "{exchange}:timers:armed"
 """Broker id → the id of the mass cancel of its switch."""
-MARKET = "{exchange}:market"
-"""The small market that runs (development only), as JSON; its starter renews the TTL."""
 
 _TAGS = [f"{{p{partition:02d}}}:" for partition in range(PARTITIONS_MAX)]
 
