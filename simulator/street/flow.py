@@ -21,7 +21,7 @@ from simulator.load.requests import (
     post_head,
 )
 
-SYMBOLS_MIN, SYMBOLS_MAX = 10, 98
+SYMBOLS_MIN, SYMBOLS_MAX, PERCENT_A_SYMBOL = 8, 98, 2.5
 VOLATILITY = 0.0005  # Of the fair price, in the square root of a second.
 TREND = 0.00012  # Of the fair price, a second, while a trend lasts.
 TREND_SECONDS = 25.0
@@ -60,7 +60,7 @@ class Walk:
 
 def symbol_count(percent: float) -> int:
     """How many symbols are traded at this size."""
-    return min(SYMBOLS_MAX, SYMBOLS_MIN + round(percent))
+    return min(SYMBOLS_MAX, SYMBOLS_MIN + round(percent / PERCENT_A_SYMBOL))
 
 
 class StreetFlow:

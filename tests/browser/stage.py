@@ -102,6 +102,9 @@ class Stage:
             return 200, {"percent": None, "seconds_left": None}
         if path == "/stocks":
             return 200, {"data": list(self.stocks.values()), "next_cursor": None}
+        if path == "/stocks/tickers":
+            rows = [ticker(s, rank) for rank, s in enumerate(self.stocks)]
+            return 200, {"data": rows, "next_cursor": None}
         symbol = path.split("/")[2]
         if path.endswith("/trades"):
             return 200, {"data": self.trades[::-1], "next_cursor": None}
@@ -161,14 +164,15 @@ def ticker(symbol: str, rank: int) -> dict[str, Any]:
     last, change = 3152 - 211 * rank, (37, -52, 8, 0, -17, 61, -9, 23)[rank % 8]
     return {
         "symbol": symbol,
-        "last": last,
-        "change": change,
+        "last_price": last,
+        "previous_close": last - change,
+        "open": last - change,
         "volume": 1_284_300 // (rank + 1),
         "notional": 1_284_300 * last // (rank + 1),
         "high": last + 40,
         "low": last - 55,
-        "best_bid": last - 1,
-        "best_ask": last + 1,
+        "best_bid": {"price": last - 1, "total_quantity": 100, "order_count": 1},
+        "best_ask": {"price": last + 1, "total_quantity": 100, "order_count": 1},
     }
 
 

@@ -214,7 +214,7 @@ def test_every_text_has_enough_contrast(stage: Stage, page: Page, scheme: str) -
 def test_nothing_moves_for_those_who_want_it_calm(stage: Stage, page: Page) -> None:
     page.emulate_media(reduced_motion="reduce")
     stage.open()
-    stage.tell(channel="ticker:*", type="update", symbol="PETR4", last=3999)
+    stage.tell(channel="ticker:*", type="update", symbol="PETR4", last_price=3999)
     expect(page.locator("#quote-last")).to_have_text("39.99")
     assert page.locator("[data-flash]").count() == 0
 

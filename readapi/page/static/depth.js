@@ -91,7 +91,7 @@ function grid(context, width, height, low, high, most, x, y) {
     context.moveTo(0, Math.round(y(shares)) + 0.5);
     context.lineTo(width, Math.round(y(shares)) + 0.5);
     context.stroke();
-    words(context, format.short(shares), 4, y(shares) - 7, color("muted"), "left");
+    if (y(shares) > 14) words(context, format.short(shares), 4, y(shares) - 7, color("muted"), "left");
   }
   for (const price of ticks(low, high, Math.max(2, width / 110))) {
     const half = context.measureText(format.price(price)).width / 2;

@@ -20,6 +20,8 @@ const HEALTH_MS = 1000;
 const STOCK_MS = 2000;
 const CANDLES_MS = 10_000;
 const NAMES_MS = 10_000;
+const TICKERS_MS = 1500;
+const TICKERS_SILENT_MS = 4000;
 const PAGES_MAX = 10;
 const TRADES_TRIES = 5;
 const TRADES_AGAIN_MS = 400;
@@ -34,6 +36,7 @@ class Page {
     this.trades = new Trades();
     this.symbol = "";
     this.isChosen = false;
+    this.tickersHeard = -Infinity;
     this.interval = INTERVALS[0];
     this.bars = new Bars(this.interval);
     this.symbols = new Symbols(
@@ -71,6 +74,7 @@ class Page {
     if (asked) this.choose(asked);
     this.want();
     void this.often(NAMES_MS, () => this.readNames());
+    void this.often(TICKERS_MS, () => this.readTickers());
     void this.often(STOCK_MS, () => this.readStock());
     void this.often(CANDLES_MS, () => this.readCandles());
   }
@@ -138,9 +142,23 @@ class Page {
     else if (channel === `trades:${this.symbol}`) this.hearTrade(message);
   }
 
+  /** The list of tickers, as long as the feed tells none. */
+  async readTickers() {
+    if (performance.now() - this.tickersHeard < TICKERS_SILENT_MS) return;
+    for await (const fields of this.pages("/stocks/tickers")) this.tickers.take(ticker(fields));
+    this.showTickers();
+    this.decide();
+  }
+
   hearTickers(message) {
+    this.tickersHeard = performance.now();
     for (const fields of message.tickers ?? [message]) this.tickers.take(ticker(fields));
     this.showTickers();
+    this.decide();
+  }
+
+  /** What the page has begun with stays, once it has been traded. */
+  decide() {
     this.isChosen ||= (this.tickers.bySymbol.get(this.symbol)?.notional ?? 0) > 0;
   }
 
@@ -173,15 +191,20 @@ class Page {
 
   /** Names of all symbols, and those that have never traded. */
   async readNames() {
+    for await (const { symbol, name } of this.pages("/stocks")) this.tickers.take({ symbol, name });
+    this.showTickers();
+  }
+
+  /** All rows of a list that comes in pages. */
+  async *pages(path) {
     let cursor = null;
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const query = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-      const answer = await this.session.read(`/stocks?limit=500${query}`);
-      for (const { symbol, name } of answer.data) this.tickers.take({ symbol, name });
+      const answer = await this.session.read(`${path}?limit=500${query}`);
+      yield* answer.data;
       cursor = answer.next_cursor;
-      if (!cursor) break;
+      if (!cursor) return;
     }
-    this.showTickers();
   }
 
   async readStock() {
@@ -245,9 +268,13 @@ const byStart = (one, other) => one.start - other.start;
 /** A ticker of the exchange as the page keeps it; what is absent stays as it was. */
 function ticker(fields) {
   const kept = { symbol: fields.symbol };
-  const names = { last: "last", high: "high", low: "low", volume: "volume", notional: "notional", best_bid: "bid", best_ask: "ask", change: "change" };
+  const names = { last_price: "last", high: "high", low: "low", volume: "volume", notional: "notional" };
   for (const [theirs, ours] of Object.entries(names)) if (theirs in fields) kept[ours] = fields[theirs];
-  if ("change" in kept && kept.last) kept.share = kept.last - kept.change > 0 ? kept.change / (kept.last - kept.change) : null;
+  if ("best_bid" in fields) kept.bid = fields.best_bid?.price;
+  if ("best_ask" in fields) kept.ask = fields.best_ask?.price;
+  // Of a symbol that was never traded before, the day is measured from its first price.
+  const since = fields.previous_close ?? fields.open;
+  if (since) kept.share = fields.last_price / since - 1;
   return kept;
 }
 
