@@ -27,7 +27,7 @@ export class Feed {
     const socket = this.socket;
     socket.addEventListener("open", () => {
       this.send({ op: "auth", key: this.key() });
-      if (this.wanted.size) this.send({ op: "subscribe", channels: [...this.wanted] });
+      this.subscribe([...this.wanted]);
     });
     socket.addEventListener("message", (event) => {
       if (socket === this.socket) this.receive(event.data);
@@ -57,7 +57,12 @@ export class Feed {
     for (const channel of gone) this.sequences.delete(channel);
     if (this.socket.readyState !== WebSocket.OPEN) return;
     if (gone.length) this.send({ op: "unsubscribe", channels: gone });
-    if (come.length) this.send({ op: "subscribe", channels: come });
+    this.subscribe(come);
+  }
+
+  /** Each channel by itself, so that one that is refused takes no other with it. */
+  subscribe(channels) {
+    for (const channel of channels) this.send({ op: "subscribe", channels: [channel] });
   }
 
   send(message) {
