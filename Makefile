@@ -15,7 +15,7 @@ PARALLEL := -n logical --maxprocesses=4 --dist worksteal
 EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
 export EXCHANGE_MARKETDATA
 
-.PHONY: up test unit coverage faults bench demo format check install install-dev constraints clean
+.PHONY: up test unit coverage faults bench demo browser format check install install-dev constraints clean
 
 up: install
 	$(BIN)/exchange up $(ARGS)
@@ -33,6 +33,11 @@ test: check
 # The tests of single modules: no server, no process, no network.
 unit: install-dev
 	$(BIN)/pytest tests/unit $(ARGS)
+
+# Chromium for the tests of the live page, as Debian packages it; it needs root. Without it these
+# tests skip.
+browser:
+	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
 
 # Coverage of the processes that the tests start as well, as HTML in htmlcov/. It takes about twice as
 # long, so that the fault matrix, whose processes are killed, is left out.

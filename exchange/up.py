@@ -14,10 +14,11 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from exchange.local.health import HEALTH_SUFFIX, HealthWatch
+from exchange.local.health import HealthWatch
 from exchange.local.installation import Addresses, Installation
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis, socket_dir
 from exchange.local.supervisor import Child, Supervisor
+from runtime.process.asking import HEALTH_SUFFIX
 from runtime.process.calendars import trading_calendar
 from runtime.process.errors import ExchangeError
 from runtime.process.settings import Settings, load

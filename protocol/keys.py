@@ -9,6 +9,7 @@ key                        type    writer         readers                  trimm
 ========================== ======= ============== ======================== =======================
 {exchange}:genesis         hash    first worker   every worker             never
 {exchange}:restoring       string  restore        every worker             restore, at its end
+{exchange}:market          string  readapi        readapi                  TTL
 {exchange}:registry        stream  ingress        every worker             never (small)
 {exchange}:instruments     hash    ingress        registry Functions       never (small)
 {exchange}:listed          hash    ingress        registry Functions       never (small)
@@ -61,6 +62,8 @@ from protocol.partitions import PARTITIONS_MAX
 
 GENESIS = "{exchange}:genesis"
 RESTORING = "{exchange}:restoring"
+MARKET = "{exchange}:market"
+"""The small market that runs (development only), as JSON; its starter renews the TTL."""
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"

@@ -96,25 +96,25 @@ class MarketHistoryRoutes:
     async def tickers(self, call: Call) -> Answer:
         """200 with a page of the tickers of all symbols."""
         context = self._context
-        broker = await context.authenticate(call.authorization)
+        broker_id = await context.watcher(call.authorization)
         parameters = Parameters(call.query_string, PAGE_PARAMETERS)
         limit, cursor = parameters.limit(), parameters.text("cursor")
         scope = cursors.scope("", "tickers", "", {})  # The registry outlives a history.
         after = cursors.unseal(scope, cursor).decode("utf-8", "replace") if cursor else ""
         partitions = list(all_partitions(context.genesis.partitions))
-        mine = read_balance(partitions, broker.broker_id)
+        mine = read_balance(partitions, broker_id)
         await up_to_date(context, mine, lambda read: read.awaited)
         await in_task(context.registry.refresh())
         listed = sorted(s for s in context.directory.instruments if s > after)
         page = [context.directory.instruments[symbol] for symbol in listed[:limit]]
         has_more = len(listed) > limit
         following = cursors.seal(scope, page[-1].symbol.encode()) if has_more else None
-        return await in_task(self._tickers(page, broker.broker_id, following))
+        return await in_task(self._tickers(page, broker_id, following))
 
     async def _asked(self, call: Call) -> Asked:
         """404 where nobody has listed the symbol. What the broker has sent is decided by then."""
         context = self._context
-        broker = await context.authenticate(call.authorization)
+        broker_id = await context.watcher(call.authorization)
         symbol = check_symbol(call.parameters[0])
         instruments = context.directory.instruments
         if symbol not in instruments:
@@ -124,10 +124,10 @@ class MarketHistoryRoutes:
         partition = instruments[symbol].partition
         await up_to_date(
             context,
-            read_prices(partition, symbol, 1, broker.broker_id),
+            read_prices(partition, symbol, 1, broker_id),
             lambda read: {partition: read.awaited} if read.awaited else {},
         )
-        return Asked(instruments[symbol], broker.broker_id)
+        return Asked(instruments[symbol], broker_id)
 
     async def _trades(self, instrument: Instrument, parameters: Parameters) -> Answer:
         limit, cursor = parameters.limit(), parameters.text("cursor")

@@ -62,6 +62,10 @@ class Broker:
         """The ``depth`` best levels of both sides."""
         return self._get(f"/stocks/{symbol}/book?depth={depth}")
 
+    def stock(self, symbol: str) -> dict[str, Any]:
+        """The instrument. A call beyond the basic contract."""
+        return self._get(f"/stocks/{symbol}")
+
     def balance(self) -> int:
         """Cash from sells minus buys, in cents."""
         cash: int = _field(self._get("/balance"), "GET /balance", "balance")

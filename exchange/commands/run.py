@@ -77,11 +77,12 @@ def run(
 
 def _run_http() -> None:
     from ingress.service import create as create_ingress
+    from readapi.page.service import create as create_page
     from readapi.service import create as create_readapi
     from runtime.http.server import main
     from runtime.process.settings import Settings
 
-    main(Settings, [create_ingress, create_readapi])
+    main(Settings, [create_ingress, create_readapi, create_page])
 
 
 def migrate() -> None:

@@ -80,7 +80,7 @@ class Hub:
         if not authorization:
             return True
         keyring = self._context.keyring
-        return keyring.is_admin(authorization) or keyring.broker(authorization) == session.broker
+        return keyring.may_watch(authorization) or keyring.broker(authorization) == session.broker
 
     def forget(self, session: Session, names: list[ChannelName]) -> None:
         """The session has ended."""
@@ -91,7 +91,7 @@ class Hub:
             self._count(session.broker, -1)
 
     async def _broker(self, authorization: bytes) -> Broker | None:
-        if self._context.keyring.is_admin(authorization):
+        if self._context.keyring.may_watch(authorization):
             return None
         return await self._context.authenticate(authorization)
 

@@ -154,6 +154,13 @@ class Context:
             raise unauthorized("api key")
         return broker
 
+    async def watcher(self, authorization: bytes | None) -> str:
+        """Who looks at the market: the id of a broker, or nothing for somebody who only watches
+        (:meth:`Keyring.may_watch`)."""
+        if self.keyring.may_watch(authorization):
+            return ""
+        return (await self.authenticate(authorization)).broker_id
+
     def require_admin(self, request: Request) -> None:
         """Refuse a request of ordinary FastAPI that does not carry the admin key."""
         header = request.headers.get("authorization")

@@ -183,6 +183,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "set_stock",
             "set_stock_status",
             "bust_trade",
+            "get_exchange_health",
         ),
     ),
     "health": (
@@ -190,8 +191,15 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("get_health", "get_readiness", "get_liveness", "get_metrics"),
     ),
     "debug": (
-        "For benchmarks. These calls exist only in development.",
-        ("get_trade_count", "reset_exchange"),
+        "For a first look and for benchmarks. These calls exist only in development.",
+        (
+            "get_viewer_key",
+            "start_market",
+            "get_market",
+            "stop_market",
+            "get_trade_count",
+            "reset_exchange",
+        ),
     ),
 }
 """Tag → its description and the ids of its calls, in the order in which a broker needs them."""

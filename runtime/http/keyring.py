@@ -7,10 +7,12 @@ as any key is revoked.
 
 import hmac
 import secrets
+from base64 import urlsafe_b64encode
 
 from protocol.registry import Broker, Directory, hash_key
 
 API_KEY_PREFIX = "xk_"
+VIEWER_KEY_PREFIX = "vk_"
 _REMEMBERED_MAX = 10_000
 _BEARER = b"bearer "
 
@@ -59,6 +61,22 @@ class Keyring:
         """Whether an unknown key is worth asking the registry about."""
         token = bearer_token(header)
         return token is not None and token.startswith(API_KEY_PREFIX)
+
+    @property
+    def viewer_key(self) -> str:
+        """The key that sees what every broker sees of the market, and how the exchange is, and can
+        do nothing. It follows from the admin key, so that all HTTP processes know it."""
+        digest = hmac.digest(self._admin_key.encode(), b"viewer", "sha256")
+        return VIEWER_KEY_PREFIX + urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def may_watch(self, header: bytes | None) -> bool:
+        """Whether it is the key of a viewer or of the exchange."""
+        token = bearer_token(header)
+        if token is None or not token.startswith(VIEWER_KEY_PREFIX):
+            return self.is_admin(header)
+        if not self._admin_key:
+            return False
+        return hmac.compare_digest(token.encode(), self.viewer_key.encode())
 
     def is_admin(self, header: bytes | None) -> bool:
         token = bearer_token(header)

@@ -41,6 +41,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "The path does not have this method"),
     "order_not_open": (409, "The order is closed"),
     "duplicate_client_order_id": (409, "The client_order_id belongs to another order"),
+    "market_running": (409, "A small market runs already"),
     "trade_already_busted": (409, "The trade was busted before"),
     "quantity_below_filled": (409, "As much as the new quantity is filled already"),
     "symbol_halted": (409, "The symbol takes no orders now"),

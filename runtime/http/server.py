@@ -17,6 +17,7 @@ from runtime.http.context import Context
 from runtime.http.factory import create_app
 from runtime.http.lane import FastLaneProtocol
 from runtime.http.service import Service
+from runtime.http.traffic import TrafficMeter
 from runtime.http.websocket import WebSocketProtocol
 from runtime.process import logs
 from runtime.process.errors import SettingsError
@@ -126,7 +127,8 @@ def listen(host: str, port: int) -> socket.socket:
 def _beat(settings: Settings, stop: threading.Event) -> None:
     """Heartbeats for ``exchange status``; nothing depends on them."""
     channel = Channel(settings.redis_url, f"heart-{settings.instance}")
-    heart = Heart(channel, settings.process or "http", settings.instance, settings.port)
+    kind = settings.process or "http"
+    heart = Heart(channel, kind, settings.instance, settings.port, TrafficMeter().read)
     while True:
         with contextlib.suppress(RedisError):
             heart.beat()

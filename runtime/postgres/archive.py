@@ -94,6 +94,11 @@ class Archive:
             row = found.one_or_none()
         return None if row is None else _trade(row)
 
+    async def ping(self) -> None:
+        """Raises :class:`~sqlalchemy.exc.SQLAlchemyError` when PostgreSQL does not answer."""
+        async with self.connected().connect() as connection:
+            await connection.execute(select(1))
+
     def connected(self) -> AsyncEngine:
         """Connections are opened at the first use. There must be a database URL."""
         if self._engine is None:

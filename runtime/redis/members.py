@@ -1,8 +1,11 @@
 """Heartbeats: who of one kind of process is alive, by the clock of Redis."""
 
 import os
+import resource
 import socket
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -14,14 +17,27 @@ MEMBER_TIMEOUT_MS = 3000
 MEMBER_FORGET_MS = 3_600_000
 
 
+class Traffic(msgspec.Struct, frozen=True):
+    """What an HTTP process has answered in the last seconds. The times are from the last byte of a
+    request to its answer; ``None`` where nothing was asked."""
+
+    requests_per_second: float
+    p50_ms: float | None
+    p99_ms: float | None
+
+
 class Member(msgspec.Struct):
-    """A heartbeat. ``seen_ms`` is the clock of Redis, so that all agree on who is alive."""
+    """A heartbeat. ``seen_ms`` is the clock of Redis, so that all agree on who is alive.
+    ``memory_bytes`` is what the process holds of the machine's memory; ``traffic`` is what HTTP
+    processes tell. Both are ``None`` from a process of an earlier version."""
 
     instance: str
     pid: int
     host: str
     seen_ms: int
     health_port: int | None = None
+    memory_bytes: int | None = None
+    traffic: Traffic | None = None
 
 
 def redis_time_ms(channel: Channel) -> int:
@@ -35,14 +51,29 @@ def members(channel: Channel, kind: str) -> list[Member]:
     return [msgspec.json.decode(value, type=Member) for value in stored.values()]
 
 
-class Heart:
-    """The heartbeat of this process. ``port`` is where it can be asked."""
+def memory_bytes() -> int:
+    """What this process holds of the machine's memory (its resident set)."""
+    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    return pages * resource.getpagesize()
 
-    def __init__(self, channel: Channel, kind: str, instance: str, port: int | None) -> None:
+
+class Heart:
+    """The heartbeat of this process. ``port`` is where it can be asked, ``traffic`` says what it
+    has answered."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        kind: str,
+        instance: str,
+        port: int | None,
+        traffic: Callable[[], Traffic] | None = None,
+    ) -> None:
         self._channel = channel
         self._kind = kind
         self._instance = instance
         self._port = port
+        self._traffic = traffic
         self._clock_offset_ms = 0.0
         self._knows_clock = False
 
@@ -60,7 +91,15 @@ class Heart:
         """The call that says so, for a pipeline; its reply is for :meth:`heard`."""
         if not self._knows_clock:
             self._note_clock(redis_time_ms(self._channel))
-        me = Member(self._instance, os.getpid(), socket.gethostname(), self.clock_ms, self._port)
+        me = Member(
+            self._instance,
+            os.getpid(),
+            socket.gethostname(),
+            self.clock_ms,
+            self._port,
+            memory_bytes(),
+            self._traffic() if self._traffic is not None else None,
+        )
         return beat(self._kind, self._instance, msgspec.json.encode(me))
 
     def heard(self, pulse: Pulse) -> list[Member]:

@@ -24,6 +24,11 @@ def symbols(count: int, run: str) -> list[str]:
     return [f"{name}{run}" for name in names[:count]]
 
 
+def real_symbols(count: int) -> list[str]:
+    """The ``count`` most traded symbols, as they are; fewer where the list is shorter."""
+    return _REAL.split()[:count]
+
+
 def run_mark() -> str:
     """Four characters that tell this run's symbols from those of others."""
     number, text = time.time_ns() // 10**8, ""

@@ -58,6 +58,12 @@ def test_every_success_is_as_documented(
     book_known = {"if-none-match": "*"}
     assert alice.http.get(f"/stocks/{symbol}/book", headers=book_known).status_code == 304
     assert alice.http.get("/debug/trade-count", headers=admin).status_code == 200
+    assert alice.http.get("/admin/health", headers=admin).status_code == 200
+    assert alice.http.get("/debug/viewer-key").status_code == 200
+    started = alice.http.post("/debug/market", json={"percent": 1, "seconds": 1}, headers=admin)
+    assert started.status_code == 202
+    assert alice.http.get("/debug/market", headers=admin).status_code == 200
+    assert alice.http.delete("/debug/market", headers=admin).status_code == 204
     assert alice.http.post("/orders/validate", json=order).status_code == 200
     assert alice.http.post("/orders/batch", json={"orders": [order]}).status_code == 200
     shown = {"prefer": "return=representation"}
@@ -211,7 +217,9 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("get_balance", "get_positions"),
         *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
         *("cancel_all_of_broker", "set_stock", "set_stock_status", "bust_trade"),
+        "get_exchange_health",
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),
+        *("get_viewer_key", "start_market", "get_market", "stop_market"),
         *("get_trade_count", "reset_exchange"),
     ]
     tags = [tag["name"] for tag in documentation.document["tags"]]

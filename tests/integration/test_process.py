@@ -9,9 +9,9 @@ import httpx
 import pytest
 from alembic import command
 
-from exchange.local.health import ask
 from exchange.migrate import alembic_config
 from protocol import keys
+from runtime.process.asking import ask
 from runtime.redis.channel import Channel
 from tests.support.eventually import eventually
 from tests.support.running import EXCHANGE, clean_environment, free_port

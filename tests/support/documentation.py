@@ -8,7 +8,7 @@ import jsonschema_rs
 
 PROBLEM = "application/problem+json"
 CHECKED_HEADERS = ("location", "etag", "idempotent-replayed", "retry-after", "www-authenticate")
-PAGES = ("/docs", "/openapi.json", "/static-offline-docs")
+PAGES = ("/docs", "/openapi.json", "/static-offline-docs", "/page/")
 
 
 class Documentation:
@@ -29,7 +29,7 @@ class Documentation:
     ) -> None:
         """Fail unless the document says that this call can be answered so. Names in ``headers``
         are in lower case."""
-        if path.startswith(PAGES):
+        if path == "/" or path.startswith(PAGES):
             return
         what = f"{method} {path} -> {status}: {body[:500]!r}"
         item = self._find(path)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exchange.local.health import HealthWatch, ask
+from exchange.local.health import HealthWatch
+from runtime.process.asking import ask
 from runtime.process.health import Health, listen_unix, serve_health
 from runtime.process.settings import Settings
 from tests.support.eventually import eventually

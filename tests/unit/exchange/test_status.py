@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from exchange.status import print_state, ranges
+from exchange.status import print_state
+from protocol.partitions import partition_ranges
 
 KINDS = ("matcher", "persister", "notifier")
 
@@ -84,4 +85,4 @@ def test_partitions_with_the_same_owners_share_a_row_and_a_missing_owner_is_name
     [([], ""), ([4], "p04"), ([0, 1, 2], "p00-p02"), ([0, 2, 3, 9], "p00 p02-p03 p09")],
 )
 def test_ranges(numbers: list[int], text: str) -> None:
-    assert ranges(numbers) == text
+    assert partition_ranges(numbers) == text

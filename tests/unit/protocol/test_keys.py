@@ -13,7 +13,7 @@ FIELDS = ("order_field", "client_field", "broker_mark", "holding_field", "parse_
 def test_every_key_is_in_the_table_of_its_module() -> None:
     assert keys.__doc__ is not None
     made = [keys.GENESIS, keys.RESTORING, keys.REGISTRY, keys.INSTRUMENTS, keys.LISTED]
-    made += [keys.TIMERS, keys.ARMED, keys.LISTENERS]
+    made += [keys.TIMERS, keys.ARMED, keys.LISTENERS, keys.MARKET]
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         if name in FIELDS:
             continue

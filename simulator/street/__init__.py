@@ -1,0 +1,1 @@
+"""A small market to look at: brokers who quote and trade around prices that walk."""
