@@ -1,0 +1,73 @@
+"""A Python client of the exchange for brokers.
+
+``Exchange`` waits for each answer, ``AsyncExchange`` is for asyncio. Both send an order again when
+that is safe, and raise a ``Problem`` when they give up. ``Feed`` follows books and trades, and
+``verify_webhook`` proves that a webhook is from the exchange.
+"""
+
+from client.answers import (
+    Balance,
+    Book,
+    Fill,
+    Level,
+    ListedOrder,
+    MassCancel,
+    Order,
+    OrderTrade,
+    Position,
+    Price,
+    Registered,
+    Stock,
+    Switch,
+    Validated,
+)
+from client.asynchronous import AsyncExchange
+from client.events import (
+    BookChanged,
+    Connected,
+    Disconnected,
+    FeedEvent,
+    Gap,
+    HistoryChanged,
+    Missed,
+    Traded,
+)
+from client.exchange import Exchange
+from client.feed import Feed
+from client.orders import NewOrder
+from client.problems import FieldError, Problem
+from client.webhooks import InvalidWebhook, Webhook, verify_webhook
+
+__all__ = [
+    "AsyncExchange",
+    "Balance",
+    "Book",
+    "BookChanged",
+    "Connected",
+    "Disconnected",
+    "Exchange",
+    "Feed",
+    "FeedEvent",
+    "FieldError",
+    "Fill",
+    "Gap",
+    "HistoryChanged",
+    "InvalidWebhook",
+    "Level",
+    "ListedOrder",
+    "MassCancel",
+    "Missed",
+    "NewOrder",
+    "Order",
+    "OrderTrade",
+    "Position",
+    "Price",
+    "Problem",
+    "Registered",
+    "Stock",
+    "Switch",
+    "Traded",
+    "Validated",
+    "Webhook",
+    "verify_webhook",
+]
