@@ -23,7 +23,7 @@ PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 def pins(name: str) -> dict[str, str]:
     """Package → version."""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
 
 
 def plain(requirements: list[str]) -> set[str]:
@@ -41,7 +41,7 @@ def load_yaml(name: str) -> dict[Any, Any]:
 def test_every_pin_has_a_hash_and_none_an_address(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
-    for entry in re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]:
+    for entry in re.split(r"^(?=[\w.-]+(?:\[[\w,]+\])?==)", text, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in entry, entry
 
 
