@@ -21,9 +21,8 @@ def events(broker: BrokerClient, after: int = 0, limit: int = 500) -> dict[str, 
 
 def told(broker: BrokerClient, count: int) -> list[dict[str, Any]]:
     """The events of a broker, once there are so many."""
-    found: list[dict[str, Any]] = eventually(
-        lambda: page["data"] if len((page := events(broker))["data"]) == count else None
-    )
+    eventually(lambda: len(events(broker)["data"]) == count)
+    found: list[dict[str, Any]] = events(broker)["data"]
     return found
 
 
