@@ -50,7 +50,7 @@ OF_ONE_ORDER = frozenset((*_ENDS, *_STEPS))
 """Events that name one order by its ``sequence``."""
 
 
-class ReportBody(msgspec.Struct, kw_only=True):
+class ReportBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The JSON of a report. Prices are cents and quantities whole shares.
 
     A bust has no totals: a batch does not say how the order stands that a trade is taken from, so

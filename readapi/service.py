@@ -4,7 +4,10 @@ from fastapi import APIRouter
 
 from readapi.debug import debug_router
 from readapi.documentation import BALANCE, BOOK, ORDER, ORDER_BY_CLIENT_ID, PRICE, TRADE_COUNT
+from readapi.events import events_router
+from readapi.events_documentation import EVENTS
 from readapi.feed.hub import Hub
+from readapi.following import Following
 from readapi.list_documentation import ORDERS, POSITIONS, STOCK, STOCKS, TIME, TRADES
 from readapi.lists import ListRoutes
 from readapi.market_history import MarketHistoryRoutes
@@ -29,9 +32,15 @@ def create(context: Context) -> Service:
     recent = Recent(context)
     lists = ListRoutes(context, recent)
     history = MarketHistoryRoutes(context, recent)
+    following = Following(context)
+    router = APIRouter()
+    router.include_router(events_router(context, following))
+    if context.settings.is_development:
+        router.include_router(debug_router(context))
 
     async def stop() -> None:
         await feed.stop()
+        await following.close()
         await recent.close()
 
     development = context.settings.is_development
@@ -59,9 +68,13 @@ def create(context: Context) -> Service:
             Endpoint("GET", "/stocks/{symbol}/trades", history.trades, MARKET_TRADES),
             Endpoint("GET", "/stocks/{symbol}/candles", history.candles, CANDLES),
         ],
-        router=debug_router(context) if development else APIRouter(),
+        router=router,
         sockets={"/feed": feed.open},
         start=feed.start,
+        stopping=following.stopping,
         stop=stop,
-        operations={("GET", "/debug/trade-count"): TRADE_COUNT} if development else {},
+        operations={
+            ("GET", "/events"): EVENTS,
+            **({("GET", "/debug/trade-count"): TRADE_COUNT} if development else {}),
+        },
     )

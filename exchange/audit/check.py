@@ -9,6 +9,7 @@ from rich.console import Console
 from sqlalchemy import Connection, Engine, func, select, text
 
 from exchange.audit.findings import Finding, audit
+from exchange.audit.reports import numbers_problem, rows_problem, streams_problem
 from exchange.local.installation import Addresses
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH
@@ -88,12 +89,15 @@ def findings(channel: Channel, connect: Any) -> Iterator[Finding]:
         state, connection = _meet(channel, connect, partition)
         with connection:
             total += sum(state.balances.values())
-            yield from _partition(connection, partition, name, state)
+            yield from _partition(channel, connection, partition, name, state)
+    with connect() as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        yield Finding("the reports of every broker have no gap", numbers_problem(connection))
     yield Finding("all balances sum to 0", "" if total == 0 else f"they sum to {total}")
 
 
 def _partition(
-    connection: Connection, partition: int, name: str, state: RedisState
+    channel: Channel, connection: Connection, partition: int, name: str, state: RedisState
 ) -> Iterator[Finding]:
     cursor = connection.execute(
         select(tables.cursors).where(tables.cursors.c.name == name)
@@ -110,6 +114,8 @@ def _partition(
         _orders_problem(connection, partition, state),
         holdings_problem(connection, list(state.positions)),
         _instruments_problem(connection, partition, state),
+        rows_problem(connection, partition),
+        streams_problem(channel, connection, partition, state.number),
     ]
     yield Finding(
         f"{name}: {state.number} batches chained, balances sum to 0, PostgreSQL = Redis"

@@ -10,6 +10,7 @@ from sqlalchemy import Engine as SqlEngine
 
 from exchange.audit.check import holdings_problem
 from exchange.audit.findings import Finding, audit
+from exchange.audit.reports import counts_problem
 from exchange.local.installation import Addresses
 from matcher.changes import take_market
 from matcher.engine import Engine
@@ -78,13 +79,16 @@ class PartitionReplay:
 
     def run(self) -> Replayed:
         table = tables.journal
-        query = select(table.c.number, table.c.batch).where(table.c.partition == self._partition)
+        query = select(table.c.number, table.c.batch, table.c.reports).where(
+            table.c.partition == self._partition
+        )
         rows = self._connection.execution_options(yield_per=ROWS_MAX).execute(
             query.order_by(table.c.number)
         )
         problem = ""
-        for number, payload in rows:
-            problem = self.batch(number, codec.decode_batch(payload))
+        for number, payload, reports in rows:
+            batch = codec.decode_batch(payload)
+            problem = self.batch(number, batch) or counts_problem(batch, reports)
             if problem:
                 rows.close()
                 break

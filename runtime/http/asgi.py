@@ -8,7 +8,7 @@ problem.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,12 +20,14 @@ from runtime.http.problems import body_too_large
 from runtime.http.rate_limit import RateLimits
 from runtime.http.sockets import SocketOpener
 
+_GOES_ON = (b"content-type", b"text/event-stream; charset=utf-8")
 _ALWAYS_ANSWERED = ("/health", "/metrics")  # A process that is busy is not dead.
 
 
 class Application:
     """``dispatcher`` answers the hot endpoints, ``api`` everything else. ``sockets`` has the paths
-    of WebSockets; they are not served through ASGI, but by ``runtime.http.websocket``."""
+    of WebSockets; they are not served through ASGI, but by ``runtime.http.websocket``. ``stopping``
+    is called before the connections are closed."""
 
     def __init__(
         self,
@@ -33,9 +35,11 @@ class Application:
         endpoints: list[Endpoint],
         rate_limits: RateLimits,
         sockets: Mapping[str, SocketOpener],
+        stopping: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.api = api
         self.sockets = sockets
+        self._stopping = stopping
         self.dispatcher = Dispatcher(endpoints, rate_limits)
         self._app: ASGIApp = api
 
@@ -63,6 +67,11 @@ class Application:
         self.dispatcher.answer(found, call, scope["path"], request_id, replied.set_result)
         await _send(send, await replied, request_id)
 
+    def stopping(self) -> None:
+        """The process is going to stop."""
+        for tell in self._stopping:
+            tell()
+
     async def _fall_back(
         self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
     ) -> None:
@@ -70,24 +79,40 @@ class Application:
         started = time.perf_counter()
         admission = self.dispatcher.admission
         counts = not scope["path"].startswith(_ALWAYS_ANSWERED)
+        ended = 0.0
+
+        def end() -> None:
+            """The request has got its answer; one that goes on counts until it begins."""
+            nonlocal ended
+            if not ended:
+                ended = time.perf_counter()
+                if counts:
+                    admission.leave(started, ended)
+
         try:
             if counts:
                 admission.enter(started)
             try:
-                status = await self._ask_fastapi(scope, body, receive, send, request_id)
+                status = await self._ask_fastapi(scope, body, receive, send, request_id, end)
             finally:
-                if counts:
-                    admission.leave(started, time.perf_counter())
+                end()
         except Exception as error:  # noqa: BLE001 - the boundary: all of it becomes an answer.
             answer = problem_answer(error, scope["path"], request_id)
             status = answer.status
             await _send(send, answer, request_id)
-        self.dispatcher.count(FALLBACK, status, time.perf_counter() - started)
+        self.dispatcher.count(FALLBACK, status, (ended or time.perf_counter()) - started)
 
     async def _ask_fastapi(
-        self, scope: Scope, body: bytes, receive: Receive, send: Send, request_id: str
+        self,
+        scope: Scope,
+        body: bytes,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        begins: Callable[[], None],
     ) -> int:
-        """The body was read already, and the answer gets the request id. Returns the status."""
+        """The body was read already, and the answer gets the request id. Returns the status. An
+        answer that goes on calls ``begins`` as it begins."""
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         # All bodies are JSON here, also where a client names another content type.
         scope["headers"] = [
@@ -108,6 +133,8 @@ class Application:
             nonlocal started, status
             if message["type"] == "http.response.start":
                 started, status = True, message["status"]
+                if _GOES_ON in message["headers"]:
+                    begins()
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),

@@ -48,7 +48,8 @@ def create_app(
     document(api, services)
     handle_problems(api)
     sockets = {path: opener for one in services for path, opener in one.sockets.items()}
-    return Application(api, endpoints, context.rate_limits, sockets)
+    stopping = [service.stopping for service in services]
+    return Application(api, endpoints, context.rate_limits, sockets, stopping)
 
 
 def _lifespan(

@@ -138,6 +138,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "cancel_all_orders",
             "cancel_all_orders_after",
             "list_trades",
+            "list_events",
         ),
     ),
     "webhooks": (

@@ -6,10 +6,11 @@ Every HTTP process counts for itself, and the limits are off unless the operator
 """
 
 import math
+import time
 from enum import Enum
 
 from protocol.registry import BrokerLimitsSet, Directory
-from runtime.http.endpoints import Answer, Call, Endpoint
+from runtime.http.endpoints import Answer, Call, Endpoint, Headers
 from runtime.http.keyring import Keyring
 from runtime.http.problems import rate_limit_headers, rate_limited
 
@@ -82,14 +83,20 @@ class RateLimits:
         bucket = self._bucket(call.authorization, kind, now)
         if bucket is None:
             return await endpoint.handler(call)
-        if not bucket.take(now):
-            raise rate_limited(kind.value, bucket.per_second, bucket.seconds_until_free(now))
+        _take(bucket, kind, now)
         answer = await endpoint.handler(call)
-        told = rate_limit_headers(
-            kind.value, bucket.per_second, bucket.free(now), bucket.seconds_until_free(now)
-        )
-        answer.headers = (*answer.headers, *told)
+        answer.headers = (*answer.headers, *_told(bucket, kind, now))
         return answer
+
+    def admit(self, authorization: bytes | None, kind: Kind) -> Headers:
+        """The same for a call of ordinary FastAPI: raises ``rate_limited``, or returns the headers
+        that tell the broker how much he may send; none where he has no limit."""
+        now = time.perf_counter()
+        bucket = self._bucket(authorization, kind, now)
+        if bucket is None:
+            return []
+        _take(bucket, kind, now)
+        return list(_told(bucket, kind, now))
 
     def owe(self, broker_id: str, kind: Kind, count: int) -> None:
         """Count ``count`` messages more for a request that brings many."""
@@ -113,6 +120,17 @@ class RateLimits:
                 return None
             bucket = self._buckets[key] = Bucket(per_second, now)
         return bucket
+
+
+def _take(bucket: Bucket, kind: Kind, now: float) -> None:
+    if not bucket.take(now):
+        raise rate_limited(kind.value, bucket.per_second, bucket.seconds_until_free(now))
+
+
+def _told(bucket: Bucket, kind: Kind, now: float) -> tuple[tuple[bytes, bytes], ...]:
+    return rate_limit_headers(
+        kind.value, bucket.per_second, bucket.free(now), bucket.seconds_until_free(now)
+    )
 
 
 def kind_of(endpoint: Endpoint) -> Kind:

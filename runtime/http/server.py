@@ -71,8 +71,9 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         failures.append(error)
         server.should_exit = True
 
+    application = create_app(settings, genesis, creators, fail)
     config = uvicorn.Config(
-        create_app(settings, genesis, creators, fail),
+        application,
         loop="uvloop",
         http=FastLaneProtocol,
         ws=WebSocketProtocol,
@@ -86,7 +87,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=CONNECTIONS_MAX,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, application.stopping)
 
     def stop_serving(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -110,6 +111,18 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     if failures:
         return exit_code(failures[0])
     return EXIT_OK if server.started else EXIT_FAILED
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says that it stops before it waits for the answers."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -14,11 +14,16 @@ async def _nothing() -> None:
     return None
 
 
+def _do_nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """``endpoints`` are hot, ``router`` is ordinary FastAPI. ``operations`` documents the calls of
     ``router`` by method and path; the endpoints document themselves. ``sockets`` are WebSockets by
-    path."""
+    path. ``stopping`` is called before the connections are closed, and answers that go on must end
+    then."""
 
     name: str
     endpoints: list[Endpoint]
@@ -26,4 +31,5 @@ class Service:
     operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
     sockets: dict[str, SocketOpener] = field(default_factory=dict)
     start: Callable[[], Awaitable[None]] = _nothing
+    stopping: Callable[[], None] = _do_nothing
     stop: Callable[[], Awaitable[None]] = _nothing

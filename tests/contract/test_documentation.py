@@ -52,6 +52,7 @@ def test_every_success_is_as_documented(
         *("/stocks/tickers?limit=3", f"/stocks/{symbol}/ticker", f"/stocks/{symbol}/trades"),
         f"/stocks/{symbol}/candles?interval=1h",
         *("/orders?status=all", f"/trades?symbol={symbol}", "/positions"),
+        "/events?after=0&limit=5",
         *("/balance", "/health", "/health/ready", "/health/live", "/metrics"),
     ):
         assert alice.http.get(path).status_code == 200
@@ -208,7 +209,7 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("register_broker", "place_order", "list_orders", "cancel_orders"),
         *("validate_order", "place_orders", "get_order", "amend_order", "cancel_order"),
         *("get_order_by_client_id", "cancel_order_by_client_id"),
-        *("cancel_all_orders", "cancel_all_orders_after", "list_trades"),
+        *("cancel_all_orders", "cancel_all_orders_after", "list_trades", "list_events"),
         *("list_webhook_endpoints", "add_webhook_endpoint", "get_webhook_endpoint"),
         *("change_webhook_endpoint", "remove_webhook_endpoint", "rotate_webhook_secret"),
         *("test_webhook_endpoint", "list_webhook_deliveries", "resend_webhook_delivery"),

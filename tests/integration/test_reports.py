@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine
 
+from exchange.audit.check import findings
 from exchange.audit.rebuild import Kept, rebuild
+from exchange.audit.replay import replay_all
 from persister.worker import PersisterWorker
 from protocol import codec, keys
 from protocol.commands import AmendOrder
@@ -227,3 +230,74 @@ def test_the_persister_stores_more_often_while_an_endpoint_is_enabled(
     endpoint = EndpointAdded("endpoint", ALICE, "https://example.com", "whsec_x")
     register(stored.channel, RegistryEntry([endpoint]))
     assert paced(stored) == 3000
+
+
+def problems(stored: StoredExchange) -> list[str]:
+    """What `exchange check` and `exchange verify-journal` find."""
+    engine = create_engine(sqlalchemy_url(stored.database_url))
+    try:
+        found = [f.problem for f in findings(stored.channel, engine.connect)]
+        with engine.connect() as connection:
+            found += [replayed.problem for replayed in replay_all(connection)]
+        return [problem for problem in found if problem]
+    finally:
+        engine.dispose()
+
+
+def traded(stored: StoredExchange) -> None:
+    """Three stored batches of one partition: BOB gets 1 and 2, 3, and 4 of them."""
+    stored.trade(ask(1000, 10), bid(1000, 4))
+    stored.trade(cancel(1))
+    stored.trade(ask(1000, 10))
+    stored.store(stored.persister())
+    assert problems(stored) == []
+
+
+DAMAGES = [
+    ("DELETE FROM broker_events WHERE last_sequence = 3", "have a gap before number 4"),
+    ("DELETE FROM broker_events WHERE last_sequence = 4", "the last report of"),
+    ("UPDATE broker_events SET batch = 7 WHERE last_sequence = 3", "are not those of its row"),
+    ("UPDATE broker_sequences SET last = 9", "9 were numbered"),
+    ("UPDATE journal SET reports = NULL WHERE number = 3", "batch 3 of the journal has no numbers"),
+    (r"UPDATE journal SET reports = '\x80' WHERE number = 3", "reports that it does not have"),
+    (r"UPDATE journal SET reports = '\x80' WHERE number = 3", "do not fit its events"),
+    (r"UPDATE journal SET reports = '\x80' WHERE number = 3", "Redis tells other reports"),
+]
+
+
+@pytest.mark.parametrize(("damage", "problem"), DAMAGES)
+def test_a_damage_to_the_numbers_is_found(
+    stored: StoredExchange, damage: str, problem: str
+) -> None:
+    traded(stored)
+    with psycopg.connect(stored.database_url) as connection:
+        connection.execute(damage)
+    assert any(problem in found for found in problems(stored)), problems(stored)
+
+
+@pytest.mark.parametrize("last", [2, 3, 4])
+def test_the_oldest_rows_of_a_broker_may_be_deleted(stored: StoredExchange, last: int) -> None:
+    traded(stored)
+    with psycopg.connect(stored.database_url) as connection:
+        connection.execute(
+            "DELETE FROM broker_events WHERE broker_id = %s AND last_sequence <= %s", [BOB, last]
+        )
+    assert problems(stored) == []
+
+
+def test_batches_that_an_earlier_version_has_stored_have_no_numbers(
+    stored: StoredExchange,
+) -> None:
+    stored.trade(ask(1000, 10), bid(1000, 4))
+    worker = stored.persister()
+    stored.store(worker)
+    with psycopg.connect(stored.database_url) as connection:
+        connection.execute("UPDATE journal SET reports = NULL")
+        connection.execute("TRUNCATE broker_events, broker_sequences")
+    stored.channel.execute("DEL", keys.reports(stored.petr.partition))
+    worker.close()
+    again = stored.persister()
+    stored.trade(cancel(1))
+    stored.store(again)
+    assert problems(stored) == []
+    assert on_stream(stored, stored.petr.partition) == {2: {BOB: Numbers(1, 1)}}
