@@ -146,7 +146,7 @@ def test_an_id_near_a_real_one_is_unknown(alice: BrokerClient, symbol: str, vari
 
 
 @pytest.mark.parametrize(
-    "order_id", ["x", "123e4567-e89b-42d3-a456-426614174000", "%00", "..", "a" * 500]
+    "order_id", ["x", "123e4567-e89b-42d3-a456-426614174000", "%00", "...", "a" * 500]
 )
 def test_what_is_no_id_is_unknown(alice: BrokerClient, order_id: str) -> None:
     expect_unknown(alice.http.get(f"/orders/{order_id}"))
