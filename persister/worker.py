@@ -25,6 +25,7 @@ from runtime.redis.events import EventReader, News, committed_batches
 from runtime.redis.functions.current import current
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
 from runtime.redis.functions.trim import StoredStreams, trim
+from runtime.redis.functions.untell import untell
 from runtime.redis.order_log import RawEntry
 from runtime.redis.registry import apply_entries, registry_entries
 from runtime.redis.reports import LISTENERS_COMMAND
@@ -125,6 +126,9 @@ class PersisterWorker(Worker):
                 f"PostgreSQL has batch {number} of partition {partition}, Redis only"
                 f" {int(reached or 0)}: Redis has lost commits; run `exchange restore --replace`"
             )
+        leases = self._owned.leases
+        if self._channel.call(untell(leases.history_id, partition, leases.token, number)):
+            log.warning("PostgreSQL is an older copy", extra={"partition": partition})
         finished = Rows()
         progress = Progress(number, last_hash)
         raw = self._channel.execute("XRANGE", keys.events(partition), "-", f"{number}-0")

@@ -18,6 +18,7 @@ from protocol.registry import Instrument, RegistryEntry
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
+from runtime.redis.functions.untell import untell
 from runtime.redis.genesis import read
 from runtime.redis.reports import LISTENER_SECONDS, listen_command, read_reports
 from tests.integration.test_persister import StoredExchange
@@ -301,3 +302,36 @@ def test_batches_that_an_earlier_version_has_stored_have_no_numbers(
     stored.store(again)
     assert problems(stored) == []
     assert on_stream(stored, stored.petr.partition) == {2: {BOB: Numbers(1, 1)}}
+
+
+def test_reports_of_a_newer_copy_of_postgresql_are_forgotten(stored: StoredExchange) -> None:
+    partition = stored.petr.partition
+    stored.trade(ask(1000, 10))
+    worker = stored.persister()
+    stored.store(worker)
+    with psycopg.connect(stored.database_url) as connection:
+        tables = ("orders", "journal", "broker_events", "broker_sequences", "cursors")
+        for table in tables:
+            connection.execute(f"CREATE TABLE old_{table} AS TABLE {table}")
+    stored.trade(bid(1000, 4))
+    stored.store(worker)
+    told = on_stream(stored, partition)
+    worker.close()
+    with psycopg.connect(stored.database_url) as connection:
+        connection.execute(f"TRUNCATE trades, balances, holdings, candles, {', '.join(tables)}")
+        for table in tables:
+            connection.execute(f"INSERT INTO {table} SELECT * FROM old_{table}")
+    again = stored.persister()
+    assert list(on_stream(stored, partition)) == [1]
+    eventually(lambda: _told_up_to(stored, again, 2))
+    assert on_stream(stored, partition) == told
+    assert problems(stored) == []
+
+
+def test_only_the_owner_may_say_that_reports_are_forgotten(channel: Channel) -> None:
+    history = read(channel).history_id
+    channel.execute("SET", keys.lease(3, "persister"), "owner")
+    channel.execute("XADD", keys.reports(3), "5-0", "r", "x")
+    for token, number, forgotten in (("other", 4, 0), ("owner", 5, 0), ("owner", 4, 1)):
+        assert channel.call(untell(history, 3, token, number)) == forgotten
+        assert channel.execute("EXISTS", keys.reports(3)) == 1 - forgotten

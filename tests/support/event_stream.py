@@ -29,8 +29,12 @@ class EventStream:
         headers = bearer(api_key) | {"accept": EVENT_STREAM}
         if last_event_id is not None:
             headers["last-event-id"] = str(last_event_id)
-        self._connection.request("GET", f"/events{query}", headers=headers)
-        self.answer = self._connection.getresponse()
+        try:
+            self._connection.request("GET", f"/events{query}", headers=headers)
+            self.answer = self._connection.getresponse()
+        except OSError:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> "EventStream":
         return self
@@ -41,6 +45,7 @@ class EventStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.answer.close()
         self._connection.close()
 
     def lines(self) -> Iterator[str]:
