@@ -204,3 +204,153 @@ class Clock(Answer, frozen=True, kw_only=True):
     """The clock of the exchange."""
 
     server_time: datetime
+
+
+Interval = Literal["1m", "5m", "15m", "1h", "1d"]
+DeliveryStatus = Literal["pending", "delivered", "failed"]
+ReportType = Literal[
+    "order.accepted",
+    "order.rejected",
+    "order.triggered",
+    "order.amended",
+    "order.canceled",
+    "order.expired",
+    "trade.executed",
+    "trade.busted",
+]
+
+
+class MarketTrade(Answer, frozen=True, kw_only=True):
+    """A trade as everybody can see it. ``sequence`` counts the trades of the symbol."""
+
+    trade_id: str
+    sequence: int
+    price: int
+    quantity: int
+    aggressor_side: Side
+    executed_at: datetime
+    busted: bool
+
+
+class Candle(Answer, frozen=True, kw_only=True):
+    """What was traded from ``start`` on, for the length of the interval."""
+
+    start: datetime
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    notional: int
+    trades: int
+
+
+class Candles(Answer, frozen=True, kw_only=True):
+    """Candles of a symbol, oldest first; only where there were trades."""
+
+    symbol: str
+    interval: Interval
+    data: tuple[Candle, ...]
+    has_more: bool
+
+
+class Ticker(Answer, frozen=True, kw_only=True):
+    """How a symbol trades today. Prices are ``None`` where there was no trade."""
+
+    symbol: str
+    day: date
+    last_price: int | None
+    previous_close: int | None
+    change: int | None
+    open: int | None
+    high: int | None
+    low: int | None
+    volume: int
+    notional: int
+    trades: int
+    best_bid: Level | None
+    best_ask: Level | None
+    trade_sequence: int
+    book_sequence: int
+
+
+class Report(Answer, frozen=True, kw_only=True):
+    """An execution report: one event of one own order. The quantities and the state are those right
+    after it; ``last_price`` and ``last_quantity`` are those of this fill alone."""
+
+    sequence: int
+    type: ReportType
+    timestamp: datetime
+    order_id: str | None
+    client_order_id: str | None
+    symbol: str
+    side: Side
+    order_type: OrderType | None
+    price: int | None
+    quantity: int | None
+    filled_quantity: int | None
+    remaining_quantity: int | None
+    state: State | None
+    state_reason: str | None
+    memo: str | None
+    trade_id: str | None = None
+    last_price: int | None = None
+    last_quantity: int | None = None
+    liquidity: Liquidity | None = None
+    prevented_quantity: int = 0
+    bust_reason: str | None = None
+
+
+class Reports(Answer, frozen=True, kw_only=True):
+    """Execution reports in a row."""
+
+    data: tuple[Report, ...]
+    next_after: int
+    has_more: bool
+
+
+class Endpoint(Answer, frozen=True, kw_only=True):
+    """A webhook endpoint."""
+
+    endpoint_id: str
+    url: str
+    types: tuple[str, ...]
+    state: Literal["enabled", "disabled"]
+    state_reason: str | None
+    disabled_at: datetime | None
+    created_at: datetime | None
+    previous_secret_valid_until: datetime | None
+
+
+class AddedEndpoint(Endpoint, frozen=True, kw_only=True):
+    """The new endpoint with its secret."""
+
+    secret: str
+
+
+class RotatedSecret(Answer, frozen=True, kw_only=True):
+    """The new secret, and until when messages are signed with the old one too."""
+
+    secret: str
+    previous_secret_valid_until: datetime
+
+
+class QueuedMessage(Answer, frozen=True, kw_only=True):
+    """A message that will be sent within a moment."""
+
+    message_id: str
+
+
+class Delivery(Answer, frozen=True, kw_only=True):
+    """A message to an endpoint. ``body`` is the JSON that is sent, as it is signed."""
+
+    message_id: str
+    type: str
+    sequence: int | None
+    status: DeliveryStatus
+    attempts: int
+    last_result: str | None
+    queued_at: datetime | None
+    next_attempt_at: datetime | None
+    ended_at: datetime | None
+    body: str

@@ -20,6 +20,7 @@ from client.answers import (
     Position,
     Price,
     Registered,
+    Report,
     Side,
     Stock,
     Switch,
@@ -27,7 +28,9 @@ from client.answers import (
 )
 from client.calls import Call, NoReply, Reply
 from client.conversation import Budget, Conversation, Send, Wait, carry_out
+from client.endpoints import AsyncEndpointMethods
 from client.exchange import DEADLINE_SECONDS, TIMEOUT_SECONDS
+from client.market import AsyncMarketMethods
 from client.orders import NewOrder, Result
 from client.reads import FillFilter, OrderFilter
 from client.transport import headers_of, lost, reply_of
@@ -35,7 +38,7 @@ from client.transport import headers_of, lost, reply_of
 T = TypeVar("T")
 
 
-class AsyncExchange:
+class AsyncExchange(AsyncMarketMethods, AsyncEndpointMethods):
     """A broker's view of an exchange for asyncio; an asynchronous context manager.
 
     Its arguments and methods are those of :class:`client.Exchange`, which describes them. A method
@@ -139,6 +142,15 @@ class AsyncExchange:
 
     def trades(self, **wanted: Unpack[FillFilter]) -> AsyncIterator[Fill]:
         return self._pages(lambda cursor: reads.fills(wanted, cursor))
+
+    async def events(self, *, after: int | None = None) -> AsyncIterator[Report]:
+        while True:
+            page = await self._call(reads.events(after))
+            for report in page.data:
+                yield report
+            after = page.next_after
+            if not page.has_more:
+                return
 
     async def positions(self) -> tuple[Position, ...]:
         return (await self._call(reads.positions())).data

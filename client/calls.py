@@ -65,6 +65,11 @@ def body_of(fields: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({k: v for k, v in fields.items() if v is not None})
 
 
+def read_of(path: str, read: Callable[[Reply], T], **query: Any) -> Call[T]:
+    """A call that only reads."""
+    return Call(method="GET", path=path, read=read, query=query_of(query))
+
+
 def query_of(fields: Mapping[str, Any]) -> dict[str, str]:
     """The fields that are not ``None``, for a query string."""
     return {

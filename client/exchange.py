@@ -20,6 +20,7 @@ from client.answers import (
     Position,
     Price,
     Registered,
+    Report,
     Side,
     Stock,
     Switch,
@@ -27,6 +28,8 @@ from client.answers import (
 )
 from client.calls import Call, NoReply, Reply
 from client.conversation import Budget, Conversation, Send, Wait, carry_out
+from client.endpoints import EndpointMethods
+from client.market import MarketMethods
 from client.orders import NewOrder, Result
 from client.reads import FillFilter, OrderFilter
 from client.transport import headers_of, lost, reply_of
@@ -37,7 +40,7 @@ DEADLINE_SECONDS = 30.0
 TIMEOUT_SECONDS = 5.0
 
 
-class Exchange:
+class Exchange(MarketMethods, EndpointMethods):
     """A broker's view of an exchange; a context manager, which may be used by several threads.
 
     ``key`` is the API key of the broker. A method that fails raises :class:`client.Problem`, and
@@ -164,6 +167,17 @@ class Exchange:
     def trades(self, **wanted: Unpack[FillFilter]) -> Iterator[Fill]:
         """The own fills, newest first. They are read page by page while you iterate."""
         return self._pages(lambda cursor: reads.fills(wanted, cursor))
+
+    def events(self, *, after: int | None = None) -> Iterator[Report]:
+        """The execution reports that follow the number ``after``, and all that are kept without it,
+        each once and in their order. They are read page by page while you iterate, and end with the
+        newest. Where the next one is not kept any more the problem is ``cursor_expired``."""
+        while True:
+            page = self._call(reads.events(after))
+            yield from page.data
+            after = page.next_after
+            if not page.has_more:
+                return
 
     def positions(self) -> tuple[Position, ...]:
         """The own shares, by symbol; symbols of which there are none are left out."""

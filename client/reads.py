@@ -16,10 +16,11 @@ from client.answers import (
     Position,
     Price,
     Registered,
+    Reports,
     Side,
     Stock,
 )
-from client.calls import Call, Reply, T, body_of, json_of, path_of, query_of
+from client.calls import Call, Reply, T, body_of, json_of, path_of, read_of
 
 PAGE_ITEMS = 100
 
@@ -43,12 +44,12 @@ class FillFilter(TypedDict, total=False):
 
 
 def order(order_id: str) -> Call[Order]:
-    return _read(path_of("orders", order_id), json_of(Order))
+    return read_of(path_of("orders", order_id), json_of(Order))
 
 
 def order_by_client_id(symbol: str, client_order_id: str) -> Call[Order]:
     path = path_of("orders", "by-client-id", symbol, client_order_id)
-    return _read(path, json_of(Order))
+    return read_of(path, json_of(Order))
 
 
 def orders(wanted: OrderFilter, cursor: str | None) -> Call[Page[ListedOrder]]:
@@ -64,27 +65,27 @@ def stocks(cursor: str | None) -> Call[Page[Stock]]:
 
 
 def stock(symbol: str) -> Call[Stock]:
-    return _read(path_of("stocks", symbol), json_of(Stock))
+    return read_of(path_of("stocks", symbol), json_of(Stock))
 
 
 def book(symbol: str, depth: int) -> Call[Book]:
-    return _read(path_of("stocks", symbol, "book"), json_of(Book), depth=depth)
+    return read_of(path_of("stocks", symbol, "book"), json_of(Book), depth=depth)
 
 
 def price(symbol: str, trades: int) -> Call[Price]:
-    return _read(path_of("stocks", symbol, "price"), json_of(Price), trades=trades)
+    return read_of(path_of("stocks", symbol, "price"), json_of(Price), trades=trades)
 
 
 def positions() -> Call[Listing[Position]]:
-    return _read("/positions", json_of(Listing[Position]))
+    return read_of("/positions", json_of(Listing[Position]))
 
 
 def balance() -> Call[Balance]:
-    return _read("/balance", json_of(Balance))
+    return read_of("/balance", json_of(Balance))
 
 
 def clock() -> Call[Clock]:
-    return _read("/time", json_of(Clock))
+    return read_of("/time", json_of(Clock))
 
 
 def register(name: str, webhook_url: str | None) -> Call[Registered]:
@@ -94,9 +95,9 @@ def register(name: str, webhook_url: str | None) -> Call[Registered]:
     return Call(method="POST", path="/register", read=read, body=body, is_repeatable=False)
 
 
-def _read(path: str, read: Callable[[Reply], T], **query: Any) -> Call[T]:
-    return Call(method="GET", path=path, read=read, query=query_of(query))
+def events(after: int | None) -> Call[Reports]:
+    return read_of("/events", json_of(Reports), after=after, limit=PAGE_ITEMS)
 
 
 def _page(path: str, read: Callable[[Reply], T], wanted: Any, cursor: str | None) -> Call[T]:
-    return _read(path, read, **wanted, limit=PAGE_ITEMS, cursor=cursor)
+    return read_of(path, read, **wanted, limit=PAGE_ITEMS, cursor=cursor)

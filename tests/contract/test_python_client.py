@@ -16,9 +16,10 @@ import pytest
 from client import AsyncExchange, Exchange, NewOrder, Order, Problem
 from runtime.http.operations import BROKER_KEY
 from tests.support.documentation import Documentation
+from tests.support.eventually import eventually
 from tests.support.running import RunningExchange
 
-FOR_OPERATORS = {"get_health", "get_readiness", "get_liveness", "get_metrics"}
+FOR_OPERATORS = {"get_viewer_key", "get_health", "get_readiness", "get_liveness", "get_metrics"}
 """Calls without a key that are no business of a broker."""
 
 Connect = Callable[[], Exchange]
@@ -64,6 +65,9 @@ def walk(alice: Exchange, bob: Exchange, symbol: str) -> None:
     _walk_orders(alice, bob, symbol)
     _walk_cancels(alice, symbol)
     _walk_reads(alice, bob, symbol)
+    _walk_market(alice, symbol)
+    _walk_events(alice)
+    _walk_webhooks(alice)
 
 
 def _walk_orders(alice: Exchange, bob: Exchange, symbol: str) -> None:
@@ -124,6 +128,45 @@ def _walk_reads(alice: Exchange, bob: Exchange, symbol: str) -> None:
     assert (fill.liquidity, fill.price, fill.quantity) == ("maker", 1000, 3)
     assert [order.state for order in alice.orders(symbol=symbol, status="open")] == []
     assert abs(alice.time() - datetime.now(UTC)) < timedelta(seconds=10)
+
+
+def _walk_market(alice: Exchange, symbol: str) -> None:
+    (trade,) = alice.market_trades(symbol)
+    assert (trade.sequence, trade.price, trade.quantity) == (1, 1000, 3)
+    assert trade.aggressor_side == "ask"
+    (candle,) = alice.candles(symbol, "1m").data
+    assert (candle.open, candle.close, candle.volume, candle.trades) == (1000, 1000, 3, 1)
+    hour = timedelta(hours=1)
+    past = alice.candles(symbol, "1d", start=alice.time() - 48 * hour, end=alice.time() - 24 * hour)
+    assert past.data == ()
+    ticker = alice.ticker(symbol)
+    assert (ticker.last_price, ticker.volume, ticker.best_bid) == (1000, 3, None)
+    assert symbol in [one.symbol for one in alice.tickers()]
+
+
+def _walk_events(alice: Exchange) -> None:
+    eventually(lambda: "mass_cancel" in [report.state_reason for report in alice.events()])
+    reports = list(alice.events())
+    assert [report.sequence for report in reports] == list(range(1, len(reports) + 1))
+    assert [report.type for report in reports[:2]] == ["order.accepted", "order.amended"]
+    (fill,) = (report for report in reports if report.type == "trade.executed")
+    assert (fill.last_quantity, fill.filled_quantity, fill.remaining_quantity) == (3, 3, 5)
+    assert list(alice.events(after=reports[-2].sequence)) == reports[-1:]
+
+
+def _walk_webhooks(alice: Exchange) -> None:
+    added = alice.add_webhook_endpoint("http://127.0.0.1:9/nobody", types=["order.accepted"])
+    assert [one.endpoint_id for one in alice.webhook_endpoints()] == [added.endpoint_id]
+    changed = alice.change_webhook_endpoint(added.endpoint_id, types=["trade.executed"])
+    assert changed == alice.webhook_endpoint(added.endpoint_id)
+    assert changed.types == ("trade.executed",)
+    assert alice.rotate_webhook_secret(added.endpoint_id).secret != added.secret
+    message_id = alice.test_webhook_endpoint(added.endpoint_id).message_id
+    waiting = [one.message_id for one in alice.webhook_deliveries(added.endpoint_id, "pending")]
+    assert message_id in waiting
+    assert alice.resend_webhook_delivery(added.endpoint_id, message_id).message_id == message_id
+    alice.remove_webhook_endpoint(added.endpoint_id)
+    assert alice.webhook_endpoints() == ()
 
 
 def test_every_method_of_the_client_and_every_call_of_brokers(
