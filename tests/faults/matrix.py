@@ -5,7 +5,15 @@ A row starts an exchange of its own, lets brokers trade, does its harm, and asks
 
 from collections.abc import Callable
 
-from tests.faults import client_rows, engine_rows, log_rows, postgres_rows, redis_rows, worker_rows
+from tests.faults import (
+    client_rows,
+    engine_rows,
+    feed_rows,
+    log_rows,
+    postgres_rows,
+    redis_rows,
+    worker_rows,
+)
 from tests.faults.row import Budget, Row
 
 ROWS: tuple[Callable[[int, Budget], Row], ...] = (
@@ -31,5 +39,8 @@ ROWS: tuple[Callable[[int, Budget], Row], ...] = (
     client_rows.hostile_clients,
     redis_rows.redis_disk_full,
     client_rows.overload,
+    feed_rows.readapi_killed,
+    feed_rows.decisions_lost,
+    feed_rows.hostile_subscribers,
     engine_rows.reference,
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import engine_rows, log_rows, postgres_rows, redis_rows, worker_rows
+from tests.faults import engine_rows, feed_rows, log_rows, postgres_rows, redis_rows, worker_rows
 from tests.faults.row import SHORT, Budget, Row
 
 SELECTION = (
@@ -22,6 +22,9 @@ SELECTION = (
     postgres_rows.postgres_away,
     redis_rows.full_memory,
     log_rows.poison,
+    feed_rows.readapi_killed,
+    feed_rows.decisions_lost,
+    feed_rows.hostile_subscribers,
     engine_rows.reference,
 )
 
