@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exchange.local.health import HEALTH_SUFFIX
+from runtime.process.asking import HEALTH_SUFFIX
 from tests.support.eventually import eventually
 from tests.support.running import BrokerClient, RunningExchange
 from tests.support.watching import (

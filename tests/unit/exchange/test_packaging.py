@@ -23,7 +23,9 @@ PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 def pins(name: str) -> dict[str, str]:
     """Package → version."""
-    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+    return dict(
+        re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+    )
 
 
 def plain(requirements: list[str]) -> set[str]:
