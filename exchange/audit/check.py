@@ -52,6 +52,26 @@ _HOLDINGS = text(
     " ORDER BY symbol, broker_id LIMIT 1"
 )
 
+# Symbols whose candles do not count what the trades count, by minute or by day.
+_CANDLES = text(
+    "WITH made AS (SELECT instrument_number, count(*) AS trades, sum(quantity) AS volume,"
+    " sum(price::numeric * quantity) AS notional, min(price) AS low, max(price) AS high,"
+    " max(trade_number) AS last FROM trades WHERE symbol = ANY(:symbols)"
+    " GROUP BY instrument_number),"
+    " counted AS (SELECT instrument_number, interval, sum(trades) AS trades,"
+    " sum(volume) AS volume, sum(notional) AS notional, min(low) AS low, max(high) AS high,"
+    " max(last_trade_number) AS last FROM candles GROUP BY instrument_number, interval)"
+    " SELECT instruments.symbol, kept.interval FROM instruments"
+    " CROSS JOIN (VALUES (1::smallint), (1440::smallint)) AS kept (interval)"
+    " LEFT JOIN made ON made.instrument_number = number"
+    " LEFT JOIN counted ON counted.instrument_number = number"
+    " AND counted.interval = kept.interval"
+    " WHERE instruments.symbol = ANY(:symbols)"
+    " AND (made.trades, made.volume, made.notional, made.low, made.high, made.last)"
+    " IS DISTINCT FROM (counted.trades, counted.volume, counted.notional, counted.low,"
+    " counted.high, counted.last) ORDER BY symbol, kept.interval LIMIT 1"
+)
+
 
 class RedisState(NamedTuple):
     """A partition as of one batch, read in one transaction."""
@@ -113,6 +133,7 @@ def _partition(
         _trades_problem(connection, state),
         _orders_problem(connection, partition, state),
         holdings_problem(connection, list(state.positions)),
+        _candles_problem(connection, list(state.positions)),
         _instruments_problem(connection, partition, state),
         rows_problem(connection, partition),
         streams_problem(channel, connection, partition, state.number),
@@ -233,6 +254,14 @@ def holdings_problem(connection: Connection, symbols: list[str]) -> str:
         return ""
     broker_id, symbol, held, traded = differing
     return f"{broker_id} holds {held} of {symbol}, and the trades make {traded}"
+
+
+def _candles_problem(connection: Connection, symbols: list[str]) -> str:
+    """The candles against all trades, also those that were busted."""
+    differing = connection.execute(_CANDLES, {"symbols": symbols}).first()
+    if differing is None:
+        return ""
+    return f"the candles of {differing.symbol} do not count what its trades count"
 
 
 def _instruments_problem(connection: Connection, partition: int, state: RedisState) -> str:

@@ -12,6 +12,7 @@ from runtime.http.context import Context
 from runtime.http.endpoints import JSON
 from runtime.http.operations import Operation, Success
 from runtime.http.service import Service
+from runtime.http.state import measure
 from runtime.redis.channel import RedisError
 
 
@@ -60,6 +61,7 @@ def _router(context: Context) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics() -> Response:
+        await measure(context)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router

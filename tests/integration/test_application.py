@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from exchange.local.servers import EmbeddedRedis
 from ingress.service import create as create_ingress
-from protocol import ids
+from protocol import ids, keys
 from protocol.registry import BrokerRegistered, KeyIssued, RegistryEntry, hash_key
 from readapi.service import create as create_readapi
 from runtime.http.asgi import Application
@@ -93,6 +93,61 @@ def test_without_redis_every_call_is_503_with_a_code(dying_redis: EmbeddedRedis)
         codes = {"unavailable", "outcome_unknown"} if may_be_sent else {"unavailable"}
         assert answer.json()["code"] in codes, what
         assert answer.headers["retry-after"] == "1", what
+
+
+def test_the_metrics_tell_the_state_of_the_exchange_and_when_redis_is_away(
+    dying_redis: EmbeddedRedis,
+) -> None:
+    settings = load(Settings, {}, redis_url=dying_redis.url, admin_key="ak", instance="t")
+    channel = Channel(dying_redis.url, "tests")
+    genesis = found_or_join(channel, settings)
+    application = create_app(settings, genesis, [create_ingress, create_readapi], fail)
+
+    async def ask() -> list[set[str]]:
+        transport = httpx.ASGITransport(application)
+        async with (
+            application.api.router.lifespan_context(application.api),
+            httpx.AsyncClient(transport=transport, base_url="http://x") as client,
+        ):
+            key, shown = bearer("xk_key"), []
+            for _ in range(2):  # Other tests have left orders.
+                answer = await client.post("/orders", json=order_body(price=10), headers=key)
+                assert answer.status_code == 201, answer.text
+                shown.append(await client.get("/metrics"))
+            channel.all_ok(
+                [
+                    ("HSET", keys.batch(0), "number", 9, "applied", 1),
+                    *[("SET", keys.stored(0), 7), ("SET", keys.notified(0), 4)],
+                    ("SET", keys.lease(0, "persister"), "p/1"),
+                ]
+            )
+            shown.append(await client.get("/metrics"))
+            dying_redis.kill()
+            shown.append(await client.get("/metrics"))
+            return [set(answer.text.splitlines()) for answer in shown]
+
+    first, before, after, away = asyncio.run(ask())
+    channel.close()
+    assert "exchange_redis_up 1.0" in before
+    assert backlog(before) == backlog(first) + 1
+    assert 'exchange_partition_owned{kind="persister",partition="p00"} 0.0' in before
+    assert {
+        'exchange_partition_to_store{partition="p00"} 2.0',
+        'exchange_partition_to_notify{partition="p00"} 5.0',
+        'exchange_partition_owned{kind="persister",partition="p00"} 1.0',
+        'exchange_partition_owned{kind="matcher",partition="p00"} 0.0',
+        'exchange_partition_to_store{partition="p15"} 0.0',
+    } <= after
+    assert backlog(after) == backlog(before) - 1
+    assert "exchange_redis_up 0.0" in away
+    assert not [line for line in away if line.startswith("exchange_partition_backlog{")]
+
+
+def backlog(shown: set[str]) -> float:
+    """What the metrics say of the partition in which the tests trade."""
+    prefix = 'exchange_partition_backlog{partition="p00"} '
+    (value,) = [line.removeprefix(prefix) for line in shown if line.startswith(prefix)]
+    return float(value)
 
 
 def test_a_busy_process_refuses_but_tells_that_it_lives(

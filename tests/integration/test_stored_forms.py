@@ -195,6 +195,24 @@ def test_check_sees_holdings_that_are_not_those_of_the_trades(storing: Storing) 
     assert f"{ALICE} holds 31 of PETR4, and the trades make 30" in problem
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE candles SET volume = volume + 1 WHERE interval = 1",
+        "UPDATE candles SET low = low - 1 WHERE interval = 1440",
+        "DELETE FROM candles WHERE interval = 1440",
+    ],
+)
+def test_check_sees_candles_that_are_not_those_of_the_trades(storing: Storing, change: str) -> None:
+    trading(storing, trade(1, 30), trade(2, 5))
+    storing.channel.execute("HSET", keys.positions(storing.petr.partition), "PETR4", "2:2")
+    assert not [p for p in storing.problems() if "candles" in p]
+    with psycopg.connect(storing.database_url) as connection:
+        connection.execute(change)
+    (problem,) = [p for p in storing.problems() if "candles" in p]
+    assert "the candles of PETR4 do not count what its trades count" in problem
+
+
 def instrument(storing: Storing, sequence: int, status: InstrumentStatus) -> InstrumentRecord:
     return InstrumentRecord(
         symbol="PETR4",

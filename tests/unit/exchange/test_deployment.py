@@ -15,6 +15,7 @@ from runtime.process.settings import Settings
 from runtime.redis.genesis import REQUIRED
 
 ROOT = Path(__file__).parents[3]
+WATCHERS = ("prometheus", "grafana")
 WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier", "calendar")
 
 
@@ -48,25 +49,30 @@ def test_redis_runs_with_the_settings_that_workers_insist_on(compose: dict[str, 
 
 def test_services_have_health_checks_grace_and_volumes(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    for name in (*WORKERS, "redis", "postgres", "gateway"):
+    for name in (*WORKERS, "redis", "postgres", "gateway", *WATCHERS):
         assert services[name]["healthcheck"]["test"], name
     for name in (*WORKERS, "redis", "postgres"):
         assert services[name]["stop_grace_period"], name
-    named = {v.split(":")[0] for n in ("redis", "postgres") for v in services[n]["volumes"]}
+    with_volumes = ("redis", "postgres", "prometheus")
+    volumes = [v for n in with_volumes for v in services[n]["volumes"]]
+    named = {v.split(":")[0] for v in volumes if not v.startswith("./")}
     assert named == set(compose["volumes"])
 
 
-def test_only_the_gateway_has_a_port_so_that_everything_else_scales(
+def test_only_the_gateway_and_the_dashboard_have_a_port_so_that_everything_else_scales(
     compose: dict[str, Any],
 ) -> None:
     with_ports = [name for name, service in compose["services"].items() if "ports" in service]
-    assert with_ports == ["gateway"]
+    assert with_ports == ["gateway", "grafana"]
+    assert compose["services"]["grafana"]["ports"] == ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"]
     assert not any("container_name" in service for service in compose["services"].values())
 
 
 def test_files_that_are_mounted_or_copied_exist(compose: dict[str, Any]) -> None:
-    for volume in compose["services"]["gateway"]["volumes"]:
-        assert (ROOT / volume.split(":")[0]).is_file()
+    for name in ("gateway", *WATCHERS):
+        for volume in compose["services"][name]["volumes"]:
+            source = volume.split(":")[0]
+            assert (ROOT / source).is_file() or source in compose["volumes"], source
     for line in (ROOT / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY") and "--from" not in line:
             for source in line.split()[1:-1]:
