@@ -44,6 +44,7 @@ from client.events import (
 )
 from client.exchange import Exchange
 from client.feed import Feed
+from client.health import Health
 from client.orders import NewOrder
 from client.problems import FieldError, Problem
 from client.webhooks import InvalidWebhook, Webhook, verify_webhook
@@ -66,6 +67,7 @@ __all__ = [
     "FieldError",
     "Fill",
     "Gap",
+    "Health",
     "HistoryChanged",
     "InvalidWebhook",
     "Level",

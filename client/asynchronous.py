@@ -8,7 +8,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from client import dialogs, orders, reads
+from client import dialogs, health, orders, reads
 from client.answers import (
     Balance,
     Book,
@@ -30,6 +30,7 @@ from client.calls import Call, NoReply, Reply
 from client.conversation import Budget, Conversation, Send, Wait, carry_out
 from client.endpoints import AsyncEndpointMethods
 from client.exchange import DEADLINE_SECONDS, TIMEOUT_SECONDS
+from client.health import Health
 from client.market import AsyncMarketMethods
 from client.orders import NewOrder, Result
 from client.reads import FillFilter, OrderFilter
@@ -172,6 +173,9 @@ class AsyncExchange(AsyncMarketMethods, AsyncEndpointMethods):
 
     async def time(self) -> datetime:
         return (await self._call(reads.clock())).server_time
+
+    async def health(self) -> Health:
+        return await self._call(health.health())
 
     async def register(self, name: str, *, webhook_url: str | None = None) -> Registered:
         return await self._call(reads.register(name, webhook_url))

@@ -8,7 +8,7 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from client import dialogs, orders, reads
+from client import dialogs, health, orders, reads
 from client.answers import (
     Balance,
     Book,
@@ -29,6 +29,7 @@ from client.answers import (
 from client.calls import Call, NoReply, Reply
 from client.conversation import Budget, Conversation, Send, Wait, carry_out
 from client.endpoints import EndpointMethods
+from client.health import Health
 from client.market import MarketMethods
 from client.orders import NewOrder, Result
 from client.reads import FillFilter, OrderFilter
@@ -206,6 +207,10 @@ class Exchange(MarketMethods, EndpointMethods):
     def time(self) -> datetime:
         """The clock of the exchange."""
         return self._call(reads.clock()).server_time
+
+    def health(self) -> Health:
+        """The state of the whole exchange. This needs the admin key."""
+        return self._call(health.health())
 
     def register(self, name: str, *, webhook_url: str | None = None) -> Registered:
         """Register a broker. This needs the admin key instead of the key of a broker."""

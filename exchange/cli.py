@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from exchange.commands import judge, repair, run, watch
+from exchange.commands.top import top
 from protocol.version import VERSION
 
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
 
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Run": {"up": run.up, "run": run.run, "migrate": run.migrate, "demo": run.demo},
-    "Watch": {"status": watch.status, "listen": watch.listen, "export": watch.export},
+    "Watch": {"status": watch.status, "top": top, "listen": watch.listen, "export": watch.export},
     "Judge": {
         "check": judge.check,
         "verify-journal": judge.verify_journal,

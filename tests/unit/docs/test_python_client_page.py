@@ -3,8 +3,9 @@
 import inspect
 import re
 from pathlib import Path
+from typing import get_args
 
-from client import Exchange, Problem
+from client import Exchange, Problem, events
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "python-client.md").read_text()
 
@@ -37,3 +38,9 @@ def test_the_page_lists_every_attribute_of_a_problem() -> None:
         for name in re.findall(r"`(\w+)`", cell)
     }
     assert listed == set(vars(Problem("c", "d")))
+
+
+def test_the_page_lists_every_event_of_the_feed() -> None:
+    section = PAGE.split("## `Feed`")[1].split("\n## ")[0]
+    listed = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert listed == {kind.__name__ for kind in get_args(events.FeedEvent)}
