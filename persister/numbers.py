@@ -38,14 +38,13 @@ def give_numbers(cursor: "psycopg.Cursor[Any]", batches: Sequence[BatchCounts]) 
     if wanted:
         found = cursor.execute(_COUNT_ON, [list(wanted), list(wanted.values())])
         before = {broker_id: last - wanted[broker_id] for broker_id, last in found}
+    known = {broker_id: uuid_bytes(broker_id) for broker_id in wanted}
     told, rows = [], []
     for batch, numbers in zip(batches, assign(counts, before), strict=True):
         encoded = codec.encode(numbers) if numbers else NO_REPORTS
         told.append(ToldBatch(batch.partition, batch.number, encoded))
         for broker_id, given in numbers.items():
-            rows.append(
-                (uuid_bytes(broker_id), given.last, batch.number, given.count, batch.partition)
-            )
+            rows.append((known[broker_id], given.last, batch.number, given.count, batch.partition))
     if rows:
         _EVENTS.copy(cursor, rows)
     return told
