@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 BLOCK_SECONDS_MAX = 0.5
 TRIM_SECONDS = 1.0
+LISTENED_SHARE_MAX = 0.5
+"""How much of the time the steps may take because somebody listens."""
 MARKED_MAX = 2000
 """Closed orders that are marked in one call."""
 
@@ -100,7 +102,8 @@ class PersisterWorker(Worker):
             self._persist({p: self._verify(p, batches) for p, batches in news.batches.items()})
             metrics.STEP_SECONDS.observe(time.monotonic() - started)
         if news.batches or news.registry:
-            self._paced_until = started + self._pace_ms / 1000
+            step_ms = 1000 * (time.monotonic() - started)
+            self._paced_until = started + self._pace_ms(step_ms) / 1000
         if time.monotonic() >= self._next_trim:
             self._next_trim = time.monotonic() + TRIM_SECONDS
             self._trim()
@@ -156,12 +159,12 @@ class PersisterWorker(Worker):
         cursors = {partition: progress.number for partition, progress in owned.states.items()}
         return self._reader.read(cursors, self._registry_sequence, block_ms)
 
-    @property
-    def _pace_ms(self) -> float:
-        """Least time between two busy steps. Whoever listens never makes it longer."""
+    def _pace_ms(self, step_ms: float) -> float:
+        """Least time from the beginning of a step that took ``step_ms`` to the next one. Whoever
+        listens makes it shorter, but the machine must have time for orders too."""
         pace_ms = self._settings.pace_ms
         if self._has_listeners or self._directory.endpoints:
-            return min(pace_ms, self._settings.listened_pace_ms)
+            return min(pace_ms, max(self._settings.listened_pace_ms, step_ms / LISTENED_SHARE_MAX))
         return pace_ms
 
     def _verify(self, partition: int, batches: list[CommittedBatch]) -> list[StoredBatch]:

@@ -214,7 +214,7 @@ def paced(stored: StoredExchange) -> float:
     worker = stored.persister(pace_ms=9000, listened_pace_ms=3000)
     stored.trade(ask(1000, 10))
     stored.store(worker)
-    return worker._pace_ms
+    return worker._pace_ms(step_ms=1)
 
 
 def test_the_persister_stores_more_often_while_somebody_listens(stored: StoredExchange) -> None:
@@ -223,6 +223,13 @@ def test_the_persister_stores_more_often_while_somebody_listens(stored: StoredEx
     assert 0 < stored.channel.execute("TTL", keys.LISTENERS) <= LISTENER_SECONDS
     stored.persisters[-1].close()
     assert paced(stored) == 3000
+
+
+def test_steps_that_take_long_are_not_made_more_often(stored: StoredExchange) -> None:
+    stored.channel.execute(*listen_command())
+    assert paced(stored) == 3000
+    worker = stored.persisters[-1]
+    assert [worker._pace_ms(step_ms) for step_ms in (1400, 2000, 5000)] == [3000, 4000, 9000]
 
 
 def test_the_persister_stores_more_often_while_an_endpoint_is_enabled(
