@@ -26,18 +26,21 @@ class Webhook:
     """A message that the exchange has signed.
 
     ``id`` stays the same when the message is sent again, so keep those that you have seen.
-    ``type`` is, for example, ``trade.executed``, and ``data`` is the whole JSON object.
+    ``type`` is, for example, ``trade.executed``. ``data`` is what the message tells: the execution
+    report, where it is one. ``body`` is the whole JSON object around it.
     """
 
     id: str
     type: str
     timestamp: datetime
     data: dict[str, Any]
+    body: dict[str, Any]
 
 
 class _Body(msgspec.Struct):
     type: str
     timestamp: datetime
+    data: dict[str, Any] = {}
 
 
 def verify_webhook(
@@ -90,8 +93,8 @@ def _signature(secret: str, content: bytes) -> bytes:
 
 def _message(message_id: str, body: bytes) -> Webhook:
     try:
-        data = msgspec.json.decode(body, type=dict[str, Any])
-        known = msgspec.convert(data, _Body)
+        whole = msgspec.json.decode(body, type=dict[str, Any])
+        known = msgspec.convert(whole, _Body)
     except msgspec.MsgspecError as error:
         raise InvalidWebhook(f"the body is no message of an exchange: {error}") from error
-    return Webhook(message_id, known.type, known.timestamp, data)
+    return Webhook(message_id, known.type, known.timestamp, known.data, whole)

@@ -11,7 +11,10 @@ from client import InvalidWebhook, verify_webhook
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 OTHER = "whsec_" + base64.b64encode(bytes(32)).decode()
-BODY = b'{"type": "trade.executed", "timestamp": "2026-11-23T13:00:00.250+00:00", "price": 1000}'
+BODY = (
+    b'{"type": "trade.executed", "timestamp": "2026-11-23T13:00:00.250+00:00", "price": 1000,'
+    b' "data": {"last_price": 1000}}'
+)
 SENT = 1795438800
 
 
@@ -30,7 +33,8 @@ def test_a_message_that_the_standard_has_signed_is_believed() -> None:
     webhook = verify_webhook(SECRET, headers(), BODY, now=SENT + 299)
     assert (webhook.id, webhook.type) == ("m1", "trade.executed")
     assert webhook.timestamp == datetime(2026, 11, 23, 13, 0, 0, 250_000, UTC)
-    assert webhook.data == json.loads(BODY)
+    assert webhook.data == {"last_price": 1000}
+    assert webhook.body == json.loads(BODY)
 
 
 def test_a_secret_may_rotate_on_either_side() -> None:
