@@ -79,7 +79,8 @@ class Hub:
         broker = None
         if asked.authorization is not None:
             broker = await self._broker(asked.authorization)
-            self._require_room(broker)
+            self._require_room()  # Others may have come meanwhile.
+            self._require_room_of(broker)
         is_from_elsewhere = _is_from_elsewhere(asked)
         session = Session(self, asked.authorization, broker, is_from_elsewhere)
         self._sessions[session] = None
@@ -95,7 +96,7 @@ class Hub:
             raise unauthorized("api key")
         broker = await self._broker(authorization)
         if session in self._sessions:
-            self._require_room(broker)
+            self._require_room_of(broker)
             self._count(broker, 1)
         return broker
 
@@ -120,9 +121,11 @@ class Hub:
             return None
         return await self._context.authenticate(authorization)
 
-    def _require_room(self, broker: Broker | None = None) -> None:
+    def _require_room(self) -> None:
         if len(self._sessions) >= self._settings.feed_sessions_max:
             raise Problem("too_many_sessions", "this process has all the sessions that it can bear")
+
+    def _require_room_of(self, broker: Broker | None) -> None:
         most = self._settings.feed_sessions_per_broker_max
         if broker is not None and self._by_broker[broker.broker_id] >= most:
             raise Problem("too_many_sessions", f"a broker has at most {most} sessions at a process")
