@@ -15,7 +15,7 @@ from protocol.units import DOCUMENT_NUMBER_PATTERN, document_digits
 from readapi import cursors
 from readapi.freshness import LIST_DECISION_SECONDS, up_to_date
 from readapi.listed import listed_fill, listed_order, page_answer, positions_answer
-from readapi.merging import changed_orders, merge_fills, merge_orders
+from readapi.merging import Merged, changed_orders, merge_fills, merge_orders
 from readapi.parameters import Parameters
 from readapi.recent import Recent, View
 from runtime.http.context import Context
@@ -89,6 +89,20 @@ class ListRoutes:
         view = await self._recent.view()
         scope = cursors.scope(view.history_id, "orders", wanted.broker_id, parameters.filters())
         before = None if cursor is None else _order_position(cursors.unseal(scope, cursor))
+        page = await self._merged(view, wanted, before, limit)
+        following = None
+        if page.has_more:
+            following = cursors.seal(scope, uuid.UUID(page.rows[-1].order_id).bytes)
+        return Answer(200, page_answer(await _rendered(page.rows, listed_order), following))
+
+    async def newest(self, wanted: OrderFilter, limit: int) -> Merged:
+        """The newest orders as of now; for tasks. Raises what
+        :meth:`~readapi.recent.Recent.together` raises."""
+        return await self._merged(await self._recent.view(), wanted, None, limit)
+
+    async def _merged(
+        self, view: View, wanted: OrderFilter, before: str | None, limit: int
+    ) -> Merged:
 
         async def read(view: View) -> Stored:
             # As many more as may be replaced.
@@ -97,11 +111,7 @@ class ListRoutes:
 
         view, stored = await self._recent.together(view, read)
         changed = changed_orders(view.beyond(stored), wanted.broker_id, before)
-        page = merge_orders(stored.rows, changed, wanted, limit)
-        following = None
-        if page.has_more:
-            following = cursors.seal(scope, uuid.UUID(page.rows[-1].order_id).bytes)
-        return Answer(200, page_answer(await _rendered(page.rows, listed_order), following))
+        return merge_orders(stored.rows, changed, wanted, limit)
 
     async def _trades(self, wanted: TradeFilter, parameters: Parameters) -> Answer:
         limit, cursor = parameters.limit(), parameters.text("cursor")

@@ -7,6 +7,7 @@ was asked for.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from readapi import cursors
 from readapi.freshness import up_to_date
 from readapi.listed import page_answer
 from readapi.market_history_answers import (
+    TickerAnswer,
     TickersAnswer,
     candles_answer,
     market_trade,
@@ -169,6 +171,13 @@ class MarketHistoryRoutes:
     async def _tickers(
         self, page: list[Instrument], broker_id: str, next_cursor: str | None
     ) -> Answer:
+        data = await self.answers(page, broker_id)
+        answer = TickersAnswer(data, next_cursor, next_cursor is not None)
+        return Answer(200, msgspec.json.encode(answer))
+
+    async def answers(self, page: Sequence[Instrument], broker_id: str) -> list[TickerAnswer]:
+        """The tickers of the instruments as of now; for tasks. Raises what
+        :meth:`~readapi.recent.Recent.together` raises."""
         day, figures = await self._figures(page)
         data = []
         for at in range(0, len(page), BOOKS_AT_ONCE):
@@ -177,10 +186,9 @@ class MarketHistoryRoutes:
             for instrument, book in zip(some, books, strict=True):
                 data.append(ticker(instrument.symbol, day, figures[instrument.symbol], book))
             await asyncio.sleep(0)  # Reading books takes its time, and others have requests too.
-        answer = TickersAnswer(data, next_cursor, next_cursor is not None)
-        return Answer(200, msgspec.json.encode(answer))
+        return data
 
-    async def _figures(self, page: list[Instrument]) -> tuple[str, dict[str, DayFigures]]:
+    async def _figures(self, page: Sequence[Instrument]) -> tuple[str, dict[str, DayFigures]]:
         """The date of today, and the figures of each symbol."""
         symbols = [instrument.symbol for instrument in page]
         now_ms = time.time_ns() // 1_000_000
@@ -202,7 +210,7 @@ class MarketHistoryRoutes:
         }
         return local_date(now_ms, self._zone).isoformat(), figures
 
-    async def _books(self, page: list[Instrument], broker_id: str) -> list[bytes | None]:
+    async def _books(self, page: Sequence[Instrument], broker_id: str) -> list[bytes | None]:
         """The books as they are stored, in one round trip."""
         calls = [read_book(i.partition, i.symbol, broker_id) for i in page]
         replies = await self._context.read_in_task(*[call.command for call in calls])

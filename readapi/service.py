@@ -26,13 +26,13 @@ def create(context: Context) -> Service:
     settings = load(
         ReadapiSettings, redis_url=context.settings.redis_url, instance=context.settings.instance
     )
-    feed = Hub(context, settings)
     routes = ReadRoutes(context)
     stocks = StockRoutes(context)
     recent = Recent(context)
     lists = ListRoutes(context, recent)
     history = MarketHistoryRoutes(context, recent)
     following = Following(context)
+    feed = Hub(context, settings, history, lists, following)
     router = APIRouter()
     router.include_router(events_router(context, following))
     if context.settings.is_development:

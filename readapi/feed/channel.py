@@ -14,7 +14,8 @@ class Reader(Protocol):
 
 class Channel:
     """``sequence`` is that of the last message; it is ``None`` until the channel was read for the
-    first time. Then all that wait get the snapshot; who comes later gets it at once.
+    first time, and always where messages have none. When a channel has been read, all that wait get
+    the snapshot; who comes later gets it at once.
 
     A channel that ``conflates`` may leave messages out for a slow reader, who gets a snapshot when
     he can take it.
@@ -27,9 +28,14 @@ class Channel:
         self.readers: dict[Reader, None] = {}
         self.sequence: int | None = None
 
+    @property
+    def is_read(self) -> bool:
+        """Whether there is a snapshot."""
+        return self.sequence is not None
+
     def join(self, reader: Reader) -> None:
         self.readers[reader] = None
-        if self.sequence is not None:
+        if self.is_read:
             reader.take(self, self.snapshot())
 
     def leave(self, reader: Reader) -> None:

@@ -1,47 +1,72 @@
 """The sessions and the channels of this process."""
 
 import asyncio
+import logging
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 from protocol.registry import Broker, Instrument
 from readapi.feed.books import BookChannel
-from readapi.feed.messages import ChannelName, Kind
+from readapi.feed.channel import Channel
+from readapi.feed.messages import ALL_TICKERS, ORDERS, ChannelName, Kind
+from readapi.feed.orders import OrdersChannel
 from readapi.feed.pump import Pump
 from readapi.feed.session import Session
 from readapi.feed.switches import Switches
+from readapi.feed.tickers import TickerBoard, TickerChannel
 from readapi.feed.trades import TradesChannel
+from readapi.following import Following
+from readapi.lists import ListRoutes
+from readapi.market_history import MarketHistoryRoutes
 from readapi.settings import ReadapiSettings
 from runtime.http.context import Context
 from runtime.http.problems import Problem, unauthorized
-from runtime.http.sockets import RESTART, SocketRequest
+from runtime.http.sockets import LATER, RESTART, SocketRequest
 from runtime.http.stocks import check_symbol, symbol_not_found
 from runtime.process.promise import in_task
 
 HISTORY_SECONDS = 0.25
 
+SharedChannel = BookChannel | TradesChannel | TickerChannel
+
+log = logging.getLogger(__name__)
+
 
 class Hub:
     """``touched`` are the sessions that have taken something that was not sent yet."""
 
-    def __init__(self, context: Context, settings: ReadapiSettings) -> None:
+    def __init__(
+        self,
+        context: Context,
+        settings: ReadapiSettings,
+        history: MarketHistoryRoutes,
+        lists: ListRoutes,
+        following: Following,
+    ) -> None:
         self._context = context
         self._settings = settings
         self._sessions: dict[Session, None] = {}
         self._by_broker: Counter[str] = Counter()
-        self._channels: dict[ChannelName, BookChannel | TradesChannel] = {}
+        self._lists = lists
+        self._following = following
+        self._channels: dict[ChannelName, SharedChannel] = {}
         self.switches = Switches(context, settings.feed_hold_ms)
         self._pump = Pump(context, self.flush, self._fail)
+        self._board = TickerBoard(context, lambda page: history.answers(page, ""), self.flush)
         self._history_id = context.genesis.history_id
         self._watching: asyncio.TimerHandle | None = None
         self.touched: list[Session] = []
 
     async def start(self) -> None:
         self._context.decisions.follow(self._pump.hear)
+        self._context.decisions.follow(self._board.hear)
         self.switches.start()
         self._watch_history()
 
     async def stop(self) -> None:
         self._pump.close()
+        await self._board.close()
         if self._watching is not None:
             self._watching.cancel()
         await self.switches.stop()
@@ -54,7 +79,8 @@ class Hub:
         broker = None
         if asked.authorization is not None:
             broker = await self._broker(asked.authorization)
-            self._require_room(broker)
+            self._require_room()  # Others may have come meanwhile.
+            self._require_room_of(broker)
         is_from_elsewhere = _is_from_elsewhere(asked)
         session = Session(self, asked.authorization, broker, is_from_elsewhere)
         self._sessions[session] = None
@@ -70,7 +96,7 @@ class Hub:
             raise unauthorized("api key")
         broker = await self._broker(authorization)
         if session in self._sessions:
-            self._require_room(broker)
+            self._require_room_of(broker)
             self._count(broker, 1)
         return broker
 
@@ -82,9 +108,9 @@ class Hub:
         keyring = self._context.keyring
         return keyring.may_watch(authorization) or keyring.broker(authorization) == session.broker
 
-    def forget(self, session: Session, names: list[ChannelName]) -> None:
+    def forget(self, session: Session, channels: list[Channel]) -> None:
         """The session has ended."""
-        self.leave(session, names)
+        self.leave(session, channels)
         self.switches.fire(session)
         if session in self._sessions:
             del self._sessions[session]
@@ -95,9 +121,11 @@ class Hub:
             return None
         return await self._context.authenticate(authorization)
 
-    def _require_room(self, broker: Broker | None = None) -> None:
+    def _require_room(self) -> None:
         if len(self._sessions) >= self._settings.feed_sessions_max:
             raise Problem("too_many_sessions", "this process has all the sessions that it can bear")
+
+    def _require_room_of(self, broker: Broker | None) -> None:
         most = self._settings.feed_sessions_per_broker_max
         if broker is not None and self._by_broker[broker.broker_id] >= most:
             raise Problem("too_many_sessions", f"a broker has at most {most} sessions at a process")
@@ -110,7 +138,37 @@ class Hub:
 
     # Channels.
 
-    async def instrument(self, symbol: str) -> Instrument:
+    async def channel(self, name: ChannelName, session: Session) -> Channel:
+        """A channel for :meth:`join`. Raises a problem when the session cannot have it."""
+        if name == ORDERS:
+            return await in_task(self._orders(session))
+        if name == ALL_TICKERS:
+            await in_task(self._context.registry.refresh())
+            return self._channels.get(name) or self._board.channel(name)
+        instrument = await self._instrument(name.symbol)
+        if name in self._channels:
+            return self._channels[name]
+        match name.kind:
+            case Kind.BOOK:
+                return BookChannel(name, instrument)
+            case Kind.TRADES:
+                return TradesChannel(name, instrument)
+            case _:
+                return self._board.channel(name)
+
+    async def _orders(self, session: Session) -> OrdersChannel:
+        if session.broker is None:
+            raise Problem("unauthorized", "only a session with the key of a broker has orders")
+
+        def failed(error: Exception) -> None:
+            log.warning("a session's orders cannot be read", extra={"error": str(error)})
+            session.end(Problem("unavailable", "your orders cannot be read; connect again"), LATER)
+
+        return await OrdersChannel.open(
+            session.broker.broker_id, self._following, self._lists, failed, self.flush
+        )
+
+    async def _instrument(self, symbol: str) -> Instrument:
         """Raises a problem when the symbol is not listed."""
         check_symbol(symbol)
         instruments = self._context.directory.instruments
@@ -120,26 +178,34 @@ class Hub:
             raise symbol_not_found(symbol)
         return instruments[symbol]
 
-    def join(
-        self, session: Session, name: ChannelName, instrument: Instrument
-    ) -> BookChannel | TradesChannel:
-        """Subscribe the session to a channel; returns it."""
-        channel = self._channels.get(name)
-        if channel is None:
-            make = BookChannel if name.kind is Kind.BOOK else TradesChannel
-            channel = self._channels[name] = make(name, instrument)
-            self._pump.add(channel)
-        channel.join(session)
-        return channel
+    def join(self, session: Session, channel: Channel) -> Channel:
+        """Subscribe the session; returns the channel that it has now, which is one for all sessions
+        that follow the same."""
+        if isinstance(channel, OrdersChannel):
+            channel.join(session)
+            channel.begin()
+            return channel
+        assert isinstance(channel, SharedChannel)
+        shared = self._channels.setdefault(channel.name, channel)
+        if not shared.readers:
+            self._source(shared).add(shared)
+        shared.join(session)
+        return shared
 
-    def leave(self, session: Session, names: list[ChannelName]) -> None:
+    def leave(self, session: Session, channels: Iterable[Channel]) -> None:
         """The session does not want these channels any more."""
-        for name in names:
-            channel = self._channels[name]
+        for channel in channels:
             channel.leave(session)
-            if not channel.readers:
-                del self._channels[name]
-                self._pump.remove(channel)
+            if isinstance(channel, OrdersChannel):
+                channel.close()
+            elif not channel.readers and self._channels.get(channel.name) is channel:
+                assert isinstance(channel, SharedChannel)
+                del self._channels[channel.name]
+                self._source(channel).remove(channel)
+
+    def _source(self, channel: "SharedChannel") -> Any:
+        """Who keeps a channel up."""
+        return self._board if isinstance(channel, TickerChannel) else self._pump
 
     def flush(self) -> None:
         """Send what the sessions have taken."""

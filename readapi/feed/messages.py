@@ -54,16 +54,23 @@ class Kind(str, Enum):
 
     BOOK = "book"
     TRADES = "trades"
+    TICKER = "ticker"
+    ORDERS = "orders"
 
 
 class ChannelName(NamedTuple):
-    """A channel as clients write it: the kind, and behind a colon the symbol."""
+    """A channel as clients write it: the kind, and behind a colon the symbol. ``orders`` has no
+    symbol, and ``*`` stands for all symbols."""
 
     kind: Kind
     symbol: str
 
     def __str__(self) -> str:
-        return f"{self.kind.value}:{self.symbol}"
+        return f"{self.kind.value}:{self.symbol}" if self.symbol else self.kind.value
+
+
+ORDERS = ChannelName(Kind.ORDERS, "")
+ALL_TICKERS = ChannelName(Kind.TICKER, "*")
 
 
 def parse_request(message: bytes) -> Request:
@@ -77,13 +84,15 @@ def parse_request(message: bytes) -> Request:
 def parse_channel(text: str) -> ChannelName:
     """Raises a problem when there is no such channel; whether the symbol is listed is not
     looked at."""
+    if text == str(ORDERS):
+        return ORDERS
     kind, _, symbol = text.partition(":")
-    if kind in _KINDS and 0 < len(symbol) <= SYMBOL_LENGTH_MAX:
+    if kind in _OF_SYMBOLS and 0 < len(symbol) <= SYMBOL_LENGTH_MAX:
         return ChannelName(Kind(kind), symbol)
     raise Problem("invalid_channel", f"{text[:40]}: write for example {Kind.BOOK.value}:PETR4")
 
 
-_KINDS = {kind.value for kind in Kind}
+_OF_SYMBOLS = {kind.value for kind in Kind if kind is not Kind.ORDERS}
 
 
 def frame(**fields: Any) -> bytes:

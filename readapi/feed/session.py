@@ -108,7 +108,7 @@ class Session:
         self._is_over = self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self.hub.forget(self, list(self._channels))
+        self.hub.forget(self, list(self._channels.values()))
         self._channels.clear()
 
     # What channels tell.
@@ -191,19 +191,25 @@ class Session:
             raise Problem(
                 "too_many_subscriptions", f"a session has at most {SUBSCRIPTIONS_MAX} channels"
             )
-        instruments = [await self.hub.instrument(name.symbol) for name in added]
+        channels: list[Channel] = []
+        try:
+            for name in added:
+                channels.append(await self.hub.channel(name, self))  # noqa: PERF401 - for the end.
+        except BaseException:
+            self.hub.leave(self, channels)
+            raise
         if self._is_over:
+            self.hub.leave(self, channels)
             return
         self._say(type="subscribed", channels=[str(name) for name in names])
-        for name, instrument in zip(added, instruments, strict=True):
-            self._channels[name] = self.hub.join(self, name, instrument)
+        for name, channel in zip(added, channels, strict=True):
+            self._channels[name] = self.hub.join(self, channel)
 
     def _unsubscribe(self, texts: list[str]) -> None:
         self._require_authorization()
         names = list(dict.fromkeys(parse_channel(text) for text in texts))
-        left = [name for name in names if name in self._channels]
-        for name in left:
-            channel = self._channels.pop(name)
+        left = [self._channels.pop(name) for name in names if name in self._channels]
+        for channel in left:
             self._late.pop(channel, None)
         self.hub.leave(self, left)
         self._say(type="unsubscribed", channels=[str(name) for name in names])

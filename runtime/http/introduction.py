@@ -84,10 +84,10 @@ counted apart, and the headers `RateLimit-Policy` and `RateLimit` say how much i
 
 ## The feed
 
-The WebSocket `/feed` tells books and trades as they happen. OpenAPI cannot describe it; the page
-`docs/reference/feed.md` does. Its errors have codes of this list too, and these codes are only
-there: `history_changed`, `invalid_channel`, `invalid_message`, `message_too_large`,
-`slow_reader`, `too_many_sessions` and `too_many_subscriptions`.
+The WebSocket `/feed` tells books, trades, tickers and your own orders as they happen. OpenAPI
+cannot describe it; the page `docs/reference/feed.md` does. Its errors have codes of this list too,
+and these codes are only there: `history_changed`, `invalid_channel`, `invalid_message`,
+`message_too_large`, `slow_reader`, `too_many_sessions` and `too_many_subscriptions`.
 
 ## Errors
 

@@ -1,6 +1,7 @@
 """Rows of the fault matrix: the feed, its process and its readers."""
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from tests.support.running import free_port
 
 FOLLOWED = list(SYMBOLS[:4])
 LATE_SECONDS_MAX = 10.0
+CUTS = 100
 
 
 def readapi_killed(seed: int, budget: Budget) -> Row:
@@ -40,6 +42,23 @@ def readapi_killed(seed: int, budget: Budget) -> Row:
             _wait_for_session(one, 6)
             verdict = _judge_with(load, one)
         return Row("readapi kill -9 under the feed", seed, verdict, 5, recovered)
+
+
+def cut_readers(seed: int, budget: Budget) -> Row:
+    """A reader that is disconnected at random 100 times under load puts books and its own orders
+    together without a gap."""
+    draw = random.Random(f"cut-{seed}")
+    with Fleet() as fleet, trading(fleet, seed) as load:
+        _wait_for_symbols(load)
+        with FeedFollower(fleet.url, load.accounts[0]["api_key"], FOLLOWED) as one:
+            for number in range(1, CUTS + 1):
+                eventually(lambda n=number: one.sessions >= n, 30, "the reader to connect again")  # type: ignore[misc]
+                pause(draw.uniform(0.0, 0.12))
+                one.disconnect()
+            _wait_for_session(one, CUTS + 1)
+            verdict = _judge_with(load, one)
+            note = f"{len(one.reports)} reports"
+        return Row("reader of the feed cut at random", seed, verdict, CUTS, note=note)
 
 
 def decisions_lost(seed: int, budget: Budget) -> Row:
@@ -128,9 +147,33 @@ def _judge_with(load: BrokersAtWork, follower: FeedFollower) -> Verdict:
             told = (trade["trade_id"], trade["price"], trade["quantity"])
             if stored.get((symbol, number)) != told:
                 verdict.problems.append(f"trade {number} of {symbol} was told as {told}")
+    verdict.problems += _wrong_orders(load, follower)
     if not any(follower.trades.values()):
         verdict.problems.append("the reader was told no trade")
     return verdict
+
+
+def _wrong_orders(load: BrokersAtWork, follower: FeedFollower) -> list[str]:
+    """What the reader has otherwise than PostgreSQL of the orders of its broker."""
+    broker_id = load.accounts[0]["broker_id"]
+    with psycopg.connect(load.fleet.postgres.url) as connection:
+        (last,) = connection.execute(
+            "SELECT last FROM broker_sequences WHERE broker_id = %s", (broker_id,)
+        ).fetchall()[0]
+        stored = connection.execute(
+            "SELECT order_id::text, state, quantity - open_quantity FROM orders"
+            " WHERE broker_id = %s",
+            (broker_id,),
+        ).fetchall()
+    eventually(lambda: len(follower.reports) >= last, LATE_SECONDS_MAX, "the last report")
+    wrong = [
+        f"order {order_id} is {(state, filled)}, the reader has {follower.orders.get(order_id)}"
+        for order_id, state, filled in stored
+        if follower.orders.get(order_id) != (state, filled)
+    ]
+    if len(follower.reports) != last or len(follower.orders) != len(stored):
+        wrong.append(f"{len(follower.reports)} of {last} reports were told")
+    return wrong
 
 
 class _Silent:

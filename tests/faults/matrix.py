@@ -40,6 +40,7 @@ ROWS: tuple[Callable[[int, Budget], Row], ...] = (
     redis_rows.redis_disk_full,
     client_rows.overload,
     feed_rows.readapi_killed,
+    feed_rows.cut_readers,
     feed_rows.decisions_lost,
     feed_rows.hostile_subscribers,
     engine_rows.reference,

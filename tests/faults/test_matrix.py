@@ -23,6 +23,7 @@ SELECTION = (
     redis_rows.full_memory,
     log_rows.poison,
     feed_rows.readapi_killed,
+    feed_rows.cut_readers,
     feed_rows.decisions_lost,
     feed_rows.hostile_subscribers,
     engine_rows.reference,

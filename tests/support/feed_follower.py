@@ -16,8 +16,11 @@ AGAIN_SECONDS = 0.02
 
 
 class FeedFollower:
-    """Follows books and trades of ``symbols`` in a thread; use as a context manager. A gap within a
-    session is an error, which is raised at the end."""
+    """Follows books and trades of ``symbols``, and the broker's own orders, in a thread; use as a
+    context manager. A gap within a session is an error, which is raised at the end.
+
+    ``reports`` has every report of the broker by its number, those that were missed from
+    ``GET /events``; ``orders`` the state and the filled quantity of each order."""
 
     def __init__(self, url: str, api_key: str, symbols: list[str]) -> None:
         self.url = url
@@ -25,6 +28,8 @@ class FeedFollower:
         self.sessions = 0
         self.books: dict[str, FeedBook] = {}
         self.trades: dict[str, dict[int, Message]] = {symbol: {} for symbol in symbols}
+        self.reports: dict[int, Message] = {}
+        self.orders: dict[str, tuple[str, int]] = {}
         self._key = api_key
         self._last: dict[str, int] = {}
         self._client: FeedClient | None = None
@@ -70,7 +75,7 @@ class FeedFollower:
         while not self._stop.is_set():
             try:
                 self._follow()
-            except (WebSocketException, OSError):
+            except (WebSocketException, OSError, httpx.TransportError):
                 self._stop.wait(AGAIN_SECONDS)
             except Exception as error:  # noqa: BLE001 - the end of a thread; it is raised later.
                 self._failure = error
@@ -86,7 +91,7 @@ class FeedFollower:
             channels = [
                 f"{kind}:{symbol}" for symbol in self.symbols for kind in ("book", "trades")
             ]
-            client.send(op="subscribe", channels=channels)
+            client.send(op="subscribe", channels=["orders", *channels])
             for text in client.socket:
                 self._take(json.loads(text))
 
@@ -101,8 +106,38 @@ class FeedFollower:
                 known = self.trades[symbol].setdefault(sequence, message)
                 assert known == message
             self._last[symbol] = sequence
-        elif message["type"] == "error":
+        elif kind == "orders" and message["type"] == "snapshot":
+            self._catch_up(message["sequence"])
+            for order in message["orders"]:
+                filled = order["quantity"] - order["remaining_quantity"]
+                self.orders[order["order_id"]] = order["state"], filled
+        elif kind == "orders":
+            self._report(message["report"])
+        elif message["type"] == "error" and message["code"] != "unavailable":
             raise AssertionError(message)
+
+    def _catch_up(self, sequence: int) -> None:
+        """Read the reports that were missed, up to this one at least."""
+        while len(self.reports) < sequence:
+            answer = httpx.get(
+                f"{self.url}/events?after={len(self.reports)}&limit=500",
+                headers=bearer(self._key),
+                trust_env=False,
+                timeout=10,
+            )
+            if answer.status_code == 503:
+                raise ConnectionError("try again")
+            for report in answer.json()["data"]:
+                self._report(report)
+
+    def _report(self, report: Message) -> None:
+        """A report that is known already changes nothing; one that is missing is an error."""
+        sequence = report["sequence"]
+        assert sequence <= len(self.reports) + 1, (len(self.reports), report)
+        known = self.reports.setdefault(sequence, report)
+        assert known == report
+        if report["type"] != "trade.busted":
+            self.orders[report["order_id"]] = report["state"], report["filled_quantity"]
 
 
 def _levels(read: dict[str, Any]) -> tuple[list[list[int]], list[list[int]]]:
