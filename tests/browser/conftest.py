@@ -11,7 +11,7 @@ from tests.browser.chromium import MISSING, chromium, chromium_path
 from tests.browser.stage import Stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # While Playwright runs, no other test can run an event loop.
 def browser() -> Iterator[BrowserContext]:
     if chromium_path() is None:
         pytest.skip(MISSING)

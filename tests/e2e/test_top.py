@@ -64,6 +64,8 @@ def test_ctrl_c_ends_it_cleanly(exchange: RunningExchange) -> None:
         stdout=its_end,
         stderr=its_end,
         start_new_session=True,
+        # A shell that runs the tests in its background has told them to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(its_end)
     seen = b""
