@@ -161,7 +161,7 @@ class Hub:
             raise Problem("unauthorized", "only a session with the key of a broker has orders")
 
         def failed(error: Exception) -> None:
-            log.warning("a session's orders cannot be read", extra={"error": str(error)})
+            log.warning("a session's orders cannot be read", exc_info=error)
             session.end(Problem("unavailable", "your orders cannot be read; connect again"), LATER)
 
         return await OrdersChannel.open(

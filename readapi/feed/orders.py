@@ -11,18 +11,14 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from readapi.feed.channel import Channel
 from readapi.feed.messages import ORDERS
 from readapi.following import Following
 from readapi.listed import listed_order
 from readapi.lists import ListRoutes
 from readapi.reports import Reader, Told
-from runtime.http.problems import Problem
 from runtime.http.websocket import text_frame
 from runtime.postgres.lists import OrderFilter
-from runtime.redis.channel import RedisError
 
 CLOSED_MS = 5 * 60_000  # How long ago an order of the snapshot may have been closed.
 ORDERS_MAX = 500  # Of each kind in the snapshot; GET /orders has the others.
@@ -89,7 +85,7 @@ class OrdersChannel(Channel):
                     self.sequence = reports[-1].sequence
                     self.publish(b"".join(map(_report, reports)))
                     self._flush()
-        except (Problem, RedisError, SQLAlchemyError) as error:
+        except Exception as error:  # noqa: BLE001 - the session ends with it, and says so.
             self._failed(error)
 
 

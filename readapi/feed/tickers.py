@@ -134,7 +134,9 @@ class TickerBoard:
         self._positions.clear()
 
     async def _turn(self) -> None:
-        """Read what was touched, and tell what has changed."""
+        """Read what was touched, and tell what has changed. A channel that comes meanwhile has its
+        turn next, because its symbols are not read yet."""
+        channels = list(self._channels)
         touched, self._touched = self._touched, {}
         followed = self._followed()
         instruments = [followed[symbol] for symbol in touched if symbol in followed]
@@ -148,8 +150,9 @@ class TickerBoard:
         except BaseException:
             self._touched = touched | self._touched
             raise
-        for channel in list(self._channels):
-            channel.tell(changed)
+        for channel in channels:
+            if channel in self._channels:
+                channel.tell(changed)
         self._flush()
 
     async def _look(self) -> None:
