@@ -82,7 +82,9 @@ class Session:
     def received(self, message: bytes) -> None:
         if self._is_over:
             return
-        if len(self._requests) >= REQUESTS_WAITING_MAX:
+        if self._socket.waiting_bytes > WAITING_BYTES_MAX:
+            self.end(_slow_reader(), LATER)  # Of answers that nobody reads.
+        elif len(self._requests) >= REQUESTS_WAITING_MAX:
             self.end(Problem("rate_limited", "wait for the answers to your messages"))
         elif self._is_busy:
             self._requests.append(message)
@@ -122,7 +124,7 @@ class Session:
                 self._late[channel] = None
                 return
             if socket.waiting_bytes > WAITING_BYTES_MAX:
-                self.end(Problem("slow_reader", "read faster, or subscribe to less"), LATER)
+                self.end(_slow_reader(), LATER)
                 return
         if not self._out:
             self.hub.touched.append(self)
@@ -254,3 +256,7 @@ class Session:
             now = format_time(time.time_ns() // 1_000_000)
             self._socket.write(frame(type="heartbeat", time=now, sequences=sequences))
         self._socket.beat()
+
+
+def _slow_reader() -> Problem:
+    return Problem("slow_reader", "read faster, or subscribe to less")

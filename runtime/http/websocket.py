@@ -7,6 +7,7 @@ Nothing is compressed, because a frame that is shared cannot be.
 
 import asyncio
 import logging
+import socket
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ SILENCE_SECONDS_MAX = 45.0  # A client answers each ping, so a live one is never
 CLOSE_SECONDS_MAX = 2.0
 WAITING_BYTES_HIGH = 64 * 1024  # From here on a client is slow.
 WAITING_BYTES_LOW = 16 * 1024
+KERNEL_BYTES_MAX = 256 * 1024
 SLICE = 4096  # Small frames come in thousands; between slices is looked whether they are too many.
 
 _PING = Frame(Opcode.PING, b"").serialize(mask=False)
@@ -81,6 +83,10 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport = transport = cast("asyncio.Transport", transport)
         self._connections.add(self)  # type: ignore[arg-type]
         transport.set_write_buffer_limits(WAITING_BYTES_HIGH, WAITING_BYTES_LOW)
+        # The kernel would keep megabytes for a client that does not read.
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES_MAX
+        )
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._is_lost = True

@@ -188,3 +188,20 @@ def test_a_session_leaves_the_switch_of_its_broker_alone(
 def is_closed(broker: BrokerClient, order_id: str) -> dict[str, Any] | None:
     order = broker.order(order_id)
     return order if order["state"] == "canceled" else None
+
+
+def test_a_client_that_asks_much_and_reads_nothing_is_left(
+    exchange: RunningExchange, alice: BrokerClient
+) -> None:
+    with FeedClient(exchange.url, alice.api_key, max_queue=1) as feed:
+        feed.socket.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        names = [f"book:X{number}" for number in range(1000)]
+        large = json.dumps({"op": "unsubscribe", "channels": names})
+        assert len(large) < MESSAGE_BYTES_MAX
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(FRAMES_PER_SECOND - 5):  # 1.5 MB of answers.
+                feed.socket.send(large)
+        feed.end()
+        codes = [message["code"] for message in feed.received if message["type"] == "error"]
+        assert codes in ([], ["slow_reader"])  # He may be left before he has read so far.
+        assert len(feed.received) < FRAMES_PER_SECOND - 5
