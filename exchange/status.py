@@ -13,7 +13,7 @@ from protocol.partitions import partition_ranges
 from runtime.process.errors import ExchangeError
 from runtime.redis import state as gathering
 from runtime.redis.channel import Channel, RedisError
-from runtime.redis.state import OWNER_KINDS
+from runtime.redis.lags import OWNER_KINDS
 
 WORKER_WIDTH_MIN = len("persister-16")
 

@@ -1,5 +1,6 @@
 """A channel of the feed: one rendering for all that have subscribed to it."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Protocol
 
 from readapi.feed.messages import ChannelName
@@ -12,7 +13,7 @@ class Reader(Protocol):
         """Take whole frames of the channel, the same bytes as everyone."""
 
 
-class Channel:
+class Channel(ABC):
     """``sequence`` is that of the last message; it is ``None`` until the channel was read for the
     first time, and always where messages have none. When a channel has been read, all that wait get
     the snapshot; who comes later gets it at once.
@@ -45,6 +46,6 @@ class Channel:
         for reader in self.readers:
             reader.take(self, frames)
 
+    @abstractmethod
     def snapshot(self) -> bytes:
         """The state of a channel that has been read, as a message."""
-        raise NotImplementedError

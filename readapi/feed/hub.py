@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from protocol.registry import Broker, Instrument
 from readapi.feed.books import BookChannel
@@ -139,15 +138,13 @@ class Hub:
     # Channels.
 
     async def channel(self, name: ChannelName, session: Session) -> Channel:
-        """A channel for :meth:`join`. Raises a problem when the session cannot have it."""
+        """A new channel for :meth:`join`. Raises a problem when the session cannot have it."""
         if name == ORDERS:
             return await in_task(self._orders(session))
         if name == ALL_TICKERS:
             await in_task(self._context.registry.refresh())
-            return self._channels.get(name) or self._board.channel(name)
+            return self._board.channel(name)
         instrument = await self._instrument(name.symbol)
-        if name in self._channels:
-            return self._channels[name]
         match name.kind:
             case Kind.BOOK:
                 return BookChannel(name, instrument)
@@ -179,16 +176,16 @@ class Hub:
         return instruments[symbol]
 
     def join(self, session: Session, channel: Channel) -> Channel:
-        """Subscribe the session; returns the channel that it has now, which is one for all sessions
-        that follow the same."""
+        """Subscribe the session; returns the channel that it has now. The first one of a name is
+        for all sessions that follow the same, as long as one of them does."""
         if isinstance(channel, OrdersChannel):
             channel.join(session)
             channel.begin()
             return channel
         assert isinstance(channel, SharedChannel)
         shared = self._channels.setdefault(channel.name, channel)
-        if not shared.readers:
-            self._source(shared).add(shared)
+        if shared is channel:
+            self._keep_up(shared)
         shared.join(session)
         return shared
 
@@ -201,11 +198,16 @@ class Hub:
             elif not channel.readers and self._channels.get(channel.name) is channel:
                 assert isinstance(channel, SharedChannel)
                 del self._channels[channel.name]
-                self._source(channel).remove(channel)
+                if isinstance(channel, TickerChannel):
+                    self._board.remove(channel)
+                else:
+                    self._pump.remove(channel)
 
-    def _source(self, channel: "SharedChannel") -> Any:
-        """Who keeps a channel up."""
-        return self._board if isinstance(channel, TickerChannel) else self._pump
+    def _keep_up(self, channel: SharedChannel) -> None:
+        if isinstance(channel, TickerChannel):
+            self._board.add(channel)
+        else:
+            self._pump.add(channel)
 
     def flush(self) -> None:
         """Send what the sessions have taken."""

@@ -4,16 +4,15 @@ It is read when somebody asks for metrics, in one journey to Redis. Every HTTP p
 same, so a dashboard takes the highest of them.
 """
 
-from typing import Any, cast
+from typing import cast
 
-from protocol import keys
 from protocol.partitions import all_partitions, partition_name
 from runtime.http import metrics
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
 from runtime.redis.channel import RedisCommand, RedisError
+from runtime.redis.lags import OWNER_KINDS, Lags, lag_commands, parse_lags
 
-KINDS = ("matcher", "persister", "notifier")
 OF_PARTITIONS = (metrics.BACKLOG, metrics.TO_STORE, metrics.TO_NOTIFY, metrics.OWNED)
 
 
@@ -22,7 +21,7 @@ async def measure(context: Context) -> None:
     partitions = all_partitions(context.genesis.partitions)
     commands: list[RedisCommand] = [("INFO", "memory")]
     for partition in partitions:
-        commands += _commands(partition)
+        commands += lag_commands(partition)
     try:
         memory, *replies = await context.read_in_task(*commands)
     except (RedisError, Overloaded):
@@ -34,28 +33,15 @@ async def measure(context: Context) -> None:
     _set_memory(cast("bytes", memory).decode())
     each = len(replies) // len(partitions)
     for at, partition in enumerate(partitions):
-        _set_partition(partition_name(partition), replies[at * each : (at + 1) * each])
+        _set_partition(partition_name(partition), parse_lags(replies[at * each : (at + 1) * each]))
 
 
-def _commands(partition: int) -> list[RedisCommand]:
-    """What a worker does last is read first, so that no lag is below 0."""
-    return [
-        ("GET", keys.notified(partition)),
-        ("GET", keys.stored(partition)),
-        ("HMGET", keys.batch(partition), "number", "applied"),
-        ("HGET", keys.heads(partition), "@count"),
-        *[("GET", keys.lease(partition, kind)) for kind in KINDS],
-    ]
-
-
-def _set_partition(name: str, replies: list[Any]) -> None:
-    notified, stored, (number, applied), appended, *leases = replies
-    batch = int(number or 0)
-    metrics.BACKLOG.labels(name).set(int(appended or 0) - int(applied or 0))
-    metrics.TO_STORE.labels(name).set(batch - int(stored or 0))
-    metrics.TO_NOTIFY.labels(name).set(batch - int(notified or 0))
-    for kind, token in zip(KINDS, leases, strict=True):
-        metrics.OWNED.labels(name, kind).set(token is not None)
+def _set_partition(name: str, lags: Lags) -> None:
+    metrics.BACKLOG.labels(name).set(lags.backlog)
+    metrics.TO_STORE.labels(name).set(lags.to_store)
+    metrics.TO_NOTIFY.labels(name).set(lags.to_notify)
+    for kind, owner in zip(OWNER_KINDS, lags.owners, strict=True):
+        metrics.OWNED.labels(name, kind).set(owner is not None)
 
 
 def _set_memory(info: str) -> None:

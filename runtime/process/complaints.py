@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from protocol.partitions import partition_ranges
-from runtime.redis.state import OWNER_KINDS, ExchangeState, WorkerState
+from runtime.redis.lags import OWNER_KINDS
+from runtime.redis.state import ExchangeState, WorkerState
 
 BACKLOG_MAX = 2_000  # Commands of all partitions: a second of a busy exchange.
 TO_STORE_MAX = 500  # Batches of one partition; the persister stores ten times a second.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from protocol import keys
 from protocol.batches import CommittedBatch
 from protocol.numbering import Numbers, decode_numbers
-from runtime.redis.channel import Channel, RedisCommand
+from runtime.redis.channel import RedisCommand
 from runtime.redis.events import committed_batches
 from runtime.redis.order_log import RawEntry
 
@@ -72,45 +72,3 @@ def batches_command(partition: int, first: int, last: int) -> RedisCommand:
 
 def batches_by_number(raw: Sequence[RawEntry]) -> dict[int, CommittedBatch]:
     return {batch.number: batch for batch in committed_batches(raw)}
-
-
-class Reports(NamedTuple):
-    """What is new in the partitions of a worker: the numbered batches, each with its bytes, and for
-    each partition the last batch that is done when these are."""
-
-    batches: dict[int, list[tuple[ReportedBatch, CommittedBatch | None]]]
-    reached: dict[int, int]
-
-
-def read_reports(
-    channel: Channel, cursors: Mapping[int, int], count: int, block_ms: int | None = None
-) -> Reports:
-    """The reports that follow the batches in ``cursors``, for a worker that marks how far it came.
-    A batch that was trimmed is ``None``; none is, while the worker's mark keeps them.
-
-    Two journeys where there is news and one where there is none. ``reached`` is never beyond what
-    PostgreSQL has, and moves on where batches have no reports.
-    """
-    if not cursors:
-        return Reports({}, {})
-    # The marks are read before the reports, so all reports up to them are found.
-    *stored, reply = channel.all_ok(
-        [
-            *[("GET", keys.stored(partition)) for partition in cursors],
-            read_command(cursors, count, block_ms),
-        ]
-    )
-    found = reported_batches(reply, cursors)
-    reached = {}
-    for (partition, cursor), mark in zip(cursors.items(), stored, strict=True):
-        told = found.get(partition, [])
-        last = told[-1].number if told else 0
-        reached[partition] = max(cursor, last, 0 if len(told) == count else int(mark or 0))
-    raw = channel.all_ok(
-        [batches_command(p, told[0].number, told[-1].number) for p, told in found.items()]
-    )
-    batches = {}
-    for (partition, told), entries in zip(found.items(), raw, strict=True):
-        committed = batches_by_number(entries)
-        batches[partition] = [(batch, committed.get(batch.number)) for batch in told]
-    return Reports(batches, reached)

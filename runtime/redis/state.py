@@ -10,15 +10,14 @@ from typing import Literal
 import msgspec
 
 from protocol import keys
-from protocol.commits import Position
 from protocol.partitions import all_partitions, partition_name
 from runtime.process.asking import HEALTH_SUFFIX, OK, ask
 from runtime.redis import genesis
 from runtime.redis.channel import Channel, pairs
+from runtime.redis.lags import OWNER_KINDS, lag_commands, parse_lags
 from runtime.redis.members import MEMBER_TIMEOUT_MS, Member, Traffic, members, redis_time_ms
 from runtime.redis.order_log import Heads
 
-OWNER_KINDS = ("matcher", "persister", "notifier")
 CALENDAR = "calendar"  # It shares partitions too, but may be absent.
 HTTP_KINDS = ("http", "ingress", "readapi")
 HEALTH_SECONDS_MAX = 1.0
@@ -101,36 +100,25 @@ def read(channel: Channel, health_sockets: str = "") -> ExchangeState:
 
 
 def _partition(channel: Channel, partition: int) -> PartitionState:
-    replies = channel.all_ok(
+    *replies, heads, open_orders = channel.all_ok(
         [
-            *[("GET", keys.lease(partition, kind)) for kind in OWNER_KINDS],
+            *lag_commands(partition),
             ("HGETALL", keys.heads(partition)),
-            ("HGETALL", keys.positions(partition)),
             ("HLEN", keys.open_orders(partition)),
-            ("HGET", keys.batch(partition), "number"),
-            ("GET", keys.stored(partition)),
-            ("GET", keys.notified(partition)),
         ]
     )
-    *leases, heads, positions, open_orders, number, stored, notified = replies
-    logs = Heads.parse(dict(pairs(heads))).sequences
-    applied = {symbol.decode(): Position.parse(text) for symbol, text in pairs(positions)}
-    batch, logged = int(number or 0), sum(logs.values())
+    lags, logs = parse_lags(replies), Heads.parse(dict(pairs(heads))).sequences
     return PartitionState(
         partition=partition_name(partition),
-        owners=Owners(*[_owner(token) for token in leases]),
+        owners=Owners(*lags.owners),
         symbols=len(logs),
         open_orders=int(open_orders),
-        logged=logged,
-        backlog=logged - sum(position.sequence for position in applied.values()),
-        batch=batch,
-        to_store=batch - int(stored or 0),
-        to_notify=batch - int(notified or 0),
+        logged=sum(logs.values()),
+        backlog=lags.backlog,
+        batch=lags.batch,
+        to_store=lags.to_store,
+        to_notify=lags.to_notify,
     )
-
-
-def _owner(token: bytes | None) -> str | None:
-    return None if token is None else token.decode().rpartition("/")[0]
 
 
 def _memory(channel: Channel) -> tuple[int, int | None]:

@@ -9,6 +9,7 @@ from sqlalchemy import create_engine
 from exchange.audit.check import findings
 from exchange.audit.rebuild import Kept, rebuild
 from exchange.audit.replay import replay_all
+from notifier.reading import ReportReader
 from persister.worker import PersisterWorker
 from protocol import codec, keys
 from protocol.commands import AmendOrder
@@ -16,15 +17,17 @@ from protocol.endpoints import EndpointAdded
 from protocol.numbering import NumberedReport, Numbers, decode_numbers, numbered_reports
 from protocol.registry import Instrument, RegistryEntry
 from runtime.postgres.tables import sqlalchemy_url
+from runtime.process.errors import Fenced
 from runtime.redis.channel import Channel
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
 from runtime.redis.functions.untell import untell
 from runtime.redis.genesis import read
-from runtime.redis.reports import LISTENER_SECONDS, listen_command, read_reports
+from runtime.redis.leases import Leases
+from runtime.redis.reports import LISTENER_SECONDS, listen_command
 from tests.integration.test_persister import StoredExchange
 from tests.support.builders import ALICE, BOB, ask, bid, cancel
 from tests.support.eventually import eventually
-from tests.support.feeding import append, list_symbol, register
+from tests.support.feeding import append, history_of, list_symbol, register
 
 
 @pytest.fixture
@@ -192,21 +195,24 @@ def test_a_worker_reads_numbered_batches_and_how_far_it_came(stored: StoredExcha
     partition = stored.petr.partition
     idle = (partition + 1) % 2
     cursors = {partition: 0, idle: 0}
-    assert read_reports(stored.channel, cursors, 10).batches == {}
+    leases = Leases(stored.channel, "notifier", "n", history_of(stored.channel), cursors)
+    reader, hasty = (ReportReader(stored.channel, leases, count) for count in (10, 1))
+    assert reader.read(cursors, 0, None).batches == []
     stored.trade(ask(1000, 10))
     stored.trade(cancel(7))
-    assert read_reports(stored.channel, cursors, 10).reached == cursors  # It is not stored yet.
+    assert reader.read(cursors, 0, None).reached == cursors  # It is not stored yet.
     stored.store(stored.persister())
-    read = read_reports(stored.channel, cursors, 10)
-    ((reported, committed),) = read.batches[partition]
-    assert reported.numbers == {BOB: Numbers(1, 1)}
-    assert committed is not None
-    assert committed.number == reported.number == 1
-    assert read.reached == {partition: 2, idle: 0}
-    assert read_reports(stored.channel, cursors, 1).reached[partition] == 1
+    news = reader.read(cursors, 0, None)
+    (reported,) = news.batches
+    assert (reported.number, reported.numbers) == (1, {BOB: Numbers(1, 1)})
+    assert news.reached == {partition: 2, idle: 0}
+    assert hasty.read(cursors, 0, None).reached[partition] == 1
+    (told,) = reader.reports(news.batches, {BOB})
+    assert [report.sequence for report in told.reports] == [1]
     stored.channel.execute("XTRIM", keys.events(partition), "MAXLEN", "=", 0)
-    ((_, committed),) = read_reports(stored.channel, cursors, 10).batches[partition]
-    assert committed is None
+    assert reader.reports(news.batches, {ALICE}) == []
+    with pytest.raises(Fenced, match="batch 1 of partition"):
+        reader.reports(news.batches, {BOB})
 
 
 def paced(stored: StoredExchange) -> float:
