@@ -18,6 +18,9 @@ from matcher.stops import Stops
 from protocol import books
 from protocol.enums import Side
 
+# To look a member of an enumeration up takes ten times as long as to read a name.
+_BID = Side.BID
+
 
 class Level:
     """All resting orders at one price of one side, first come first."""
@@ -193,7 +196,7 @@ class Book:
         self.orders[order.sequence] = order
         if self.counts is not None:
             self.counts[order.broker_id] += 1
-        (self.bids if order.side is Side.BID else self.asks).add(order)
+        (self.bids if order.side is _BID else self.asks).add(order)
 
     def wait(self, order: SpecialOrder) -> None:
         """Let a stop order wait."""
@@ -203,7 +206,7 @@ class Book:
         self.stops.add(order)
 
     def resize(self, order: Order, change: int) -> None:
-        (self.bids if order.side is Side.BID else self.asks).resize(order, change)
+        (self.bids if order.side is _BID else self.asks).resize(order, change)
 
     def remove(self, order: Order) -> None:
         """Take out an order that rests or waits. Nothing of it is hidden afterwards."""
@@ -214,10 +217,10 @@ class Book:
             if order.special.is_waiting:
                 self.stops.remove(order)
                 return
-            (self.bids if order.side is Side.BID else self.asks).remove(order)
+            (self.bids if order.side is _BID else self.asks).remove(order)
             order.gather()
             return
-        (self.bids if order.side is Side.BID else self.asks).remove(order)
+        (self.bids if order.side is _BID else self.asks).remove(order)
 
     def forget(self, order: Order) -> None:
         """Take an order out of ``orders`` alone, because it has left its queue."""
@@ -232,7 +235,7 @@ class Book:
 
     def fill(self, order: Order, quantity: int) -> None:
         """Take ``quantity`` out of a resting order. An order that is filled leaves the book."""
-        (self.bids if order.side is Side.BID else self.asks).fill(order, quantity)
+        (self.bids if order.side is _BID else self.asks).fill(order, quantity)
         if not order.open_quantity:
             self.forget(order)
 
@@ -243,7 +246,7 @@ class Book:
         reduced before the yield. The loop is the same for bids and asks. A maker that is filled has
         left the book; the next slice of an iceberg order must be added before the next match.
         """
-        makers = self.asks if taker.side is Side.BID else self.bids
+        makers = self.asks if taker.side is _BID else self.bids
         while taker.open_quantity and makers.crosses(taker.price):
             best = makers.best
             assert best is not None, "it crosses, so there is a best level"
