@@ -13,10 +13,11 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from protocol import keys
 from runtime.process.errors import Fenced, HistoryChanged, HistoryMismatch
+from runtime.process.sharing import plan
 from runtime.redis.channel import Channel
 from runtime.redis.functions.acquire import acquire
 from runtime.redis.functions.current import current
@@ -28,6 +29,11 @@ log = logging.getLogger(__name__)
 
 TTL_MS = 3000
 TEND_SECONDS = 0.5
+EXPECT_SECONDS = 0.05
+"""Instead of ``TEND_SECONDS`` while another worker is about to give a partition up to this one."""
+EXPECT_SECONDS_MAX = 1.5
+CALM_SECONDS = 10.0
+"""Least time between two times that a worker gives partitions up, unless somebody has none."""
 
 
 class Leases:
@@ -49,9 +55,14 @@ class Leases:
         self._instance = instance
         self._partitions = tuple(partitions)
         self._incarnation = secrets.token_hex(8)
-        self._heart = Heart(channel, kind, instance, health_port)
+        self._heart = Heart(channel, kind, instance, health_port, loads=self._told_loads)
         self._members: list[Member] = []
         self._next_tend = 0.0
+        self._loads: Mapping[int, float] = {}
+        self._known_loads: dict[int, float] = {}
+        self._planned: set[int] | None = None
+        self._expected: set[int] = set()
+        self._expected_until = self._calm_until = 0.0
 
     @property
     def token(self) -> str:
@@ -70,14 +81,22 @@ class Leases:
     def due(self) -> bool:
         return time.monotonic() >= self._next_tend
 
-    def tend(self) -> tuple[set[int], set[int]]:
+    def known_load(self, partition: int) -> float:
+        """What the last owner has told of a partition, in commands a second."""
+        return self._known_loads.get(partition, 0.0)
+
+    def tend(self, loads: Mapping[int, float] = {}) -> tuple[set[int], set[int]]:
         """Heartbeat, renew, share. Returns the partitions gained and those lost to others.
+        ``loads`` are the commands a second of those that are held.
 
         Partitions that are to be given up for fairness are named by :meth:`surplus` instead, so
         that the worker can finish with them before it calls :meth:`release`.
         """
+        self._loads = loads
         lost = self._renew()
-        return self._acquire(), lost
+        gained = self._acquire()
+        self._expect()
+        return gained, lost
 
     def keep(self) -> None:
         """Renew in the middle of a long recovery, so that no other worker takes its partitions."""
@@ -108,7 +127,14 @@ class Leases:
 
     def surplus(self) -> set[int]:
         """The partitions that this worker should give up so that all members have their share."""
-        return set(sorted(self.held)[self._share() :])
+        if self._planned is None:
+            return set(sorted(self.held)[self._share() :])
+        surplus = self.held - self._planned
+        now = time.monotonic()
+        if not surplus or (now < self._calm_until and all(m.loads for m in self._members)):
+            return set()
+        self._calm_until = now + CALM_SECONDS
+        return surplus
 
     def release(self, partitions: Iterable[int]) -> None:
         """Give partitions up."""
@@ -130,24 +156,54 @@ class Leases:
         renewing = renew(self.history_id, held, self._kind, self.token, TTL_MS)
         beaten, renewed = self._channel.all_ok([beating.command, renewing.command])
         self._members = self._heart.heard(beating.read(beaten))
+        self._planned = self._plan()
         lost = self.held - renewing.read(renewed)
         self.held -= lost
         return lost
 
+    def _told_loads(self) -> dict[int, float]:
+        return {partition: self._loads.get(partition, 0.0) for partition in sorted(self.held)}
+
+    def _plan(self) -> set[int] | None:
+        """What this worker should own; ``None`` while a worker of an earlier version, which does
+        not tell what it owns, shares by the number of partitions."""
+        workers: dict[str, dict[int, float]] = {}
+        for member in sorted(self._members, key=lambda member: member.seen_ms):
+            if member.loads is None:
+                return None
+            workers[member.instance] = member.loads
+            self._known_loads.update(member.loads)
+        # What this worker holds is known for sure, so it comes last.
+        workers[self._instance] = workers.pop(self._instance, {})
+        return plan(workers, self._partitions, self._known_loads)[self._instance]
+
+    def _expect(self) -> None:
+        """Ask again soon while others are about to give up what is planned for this worker."""
+        expected = set() if self._planned is None else self._planned - self.held
+        now = time.monotonic()
+        if expected != self._expected:
+            self._expected = expected
+            self._expected_until = now + EXPECT_SECONDS_MAX
+        if expected and now < self._expected_until:
+            self._next_tend = now + EXPECT_SECONDS
+
     def _share(self) -> int:
+        """How many partitions each worker has when all have the same number."""
         return math.ceil(len(self._partitions) / max(1, len(self._members)))
 
     def _acquire(self) -> set[int]:
-        wanted = self._share() - len(self.held)
-        free = [p for p in self._partitions if p not in self.held]
+        if self._planned is not None:
+            free = sorted(self._planned - self.held)
+            wanted = len(free)
+        else:
+            free = [p for p in self._partitions if p not in self.held]
+            wanted = self._share() - len(self.held)
         if wanted <= 0 or not free:
             return set()
-        # Each member starts looking at another place, so that they seldom try for the same one.
-        start = hash(self._instance) % len(free)
         gained = self._channel.call(
             acquire(
                 self.history_id,
-                free[start:] + free[:start],
+                free,
                 self._kind,
                 self._instance,
                 self._incarnation,

@@ -4,7 +4,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,8 @@ class Traffic(msgspec.Struct, frozen=True):
 class Member(msgspec.Struct):
     """A heartbeat. ``seen_ms`` is the clock of Redis, so that all agree on who is alive.
     ``memory_bytes`` is what the process holds of the machine's memory; ``traffic`` is what HTTP
-    processes tell. Both are ``None`` from a process of an earlier version."""
+    processes tell, and ``loads`` what workers tell that share partitions: commands a second of each
+    that they own. All are ``None`` from a process of an earlier version."""
 
     instance: str
     pid: int
@@ -38,6 +39,7 @@ class Member(msgspec.Struct):
     health_port: int | None = None
     memory_bytes: int | None = None
     traffic: Traffic | None = None
+    loads: dict[int, float] | None = None
 
 
 def redis_time_ms(channel: Channel) -> int:
@@ -51,6 +53,13 @@ def members(channel: Channel, kind: str) -> list[Member]:
     return [msgspec.json.decode(value, type=Member) for value in stored.values()]
 
 
+def loads_told(heartbeats: Iterable[bytes]) -> dict[int, float]:
+    """Commands a second of each partition, from the heartbeats of the workers that share them."""
+    told = [msgspec.json.decode(heartbeat, type=Member) for heartbeat in heartbeats]
+    told.sort(key=lambda member: member.seen_ms)
+    return {p: load for member in told for p, load in (member.loads or {}).items()}
+
+
 def memory_bytes() -> int:
     """What this process holds of the machine's memory (its resident set)."""
     pages = int(Path("/proc/self/statm").read_bytes().split()[1])
@@ -59,7 +68,7 @@ def memory_bytes() -> int:
 
 class Heart:
     """The heartbeat of this process. ``port`` is where it can be asked, ``traffic`` says what it
-    has answered."""
+    has answered, ``loads`` what it owns."""
 
     def __init__(
         self,
@@ -68,12 +77,14 @@ class Heart:
         instance: str,
         port: int | None,
         traffic: Callable[[], Traffic] | None = None,
+        loads: Callable[[], dict[int, float]] | None = None,
     ) -> None:
         self._channel = channel
         self._kind = kind
         self._instance = instance
         self._port = port
         self._traffic = traffic
+        self._loads = loads
         self._clock_offset_ms = 0.0
         self._knows_clock = False
 
@@ -99,6 +110,7 @@ class Heart:
             self._port,
             memory_bytes(),
             self._traffic() if self._traffic is not None else None,
+            self._loads() if self._loads is not None else None,
         )
         return beat(self._kind, self._instance, msgspec.json.encode(me))
 

@@ -9,8 +9,9 @@ from runtime.redis.channel import Channel
 from runtime.redis.events import EventReader
 from runtime.redis.functions.mark_notified import mark_notified
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
+from runtime.redis.functions.register_instrument import register_instrument
 from runtime.redis.functions.trim import StoredStreams, trim
-from runtime.redis.leases import TTL_MS, Leases
+from runtime.redis.leases import EXPECT_SECONDS, TTL_MS, Leases
 from runtime.redis.members import Heart, members
 from runtime.redis.registry import registry_entries
 from tests.support.builders import ALICE
@@ -122,3 +123,47 @@ def test_the_registry_is_read_to_its_end_however_few_batches_are_wanted(channel:
     for raw in (reader.read({}, 2, None).registry, reader.skim([], 2, 1).registry):
         assert [sequence for sequence, _ in registry_entries(raw)] == [3, 4, 5, 6, 7]
     assert reader.read({0: 0}, 7, None).registry == []
+
+
+def test_who_is_busy_gives_up_what_the_others_then_take_at_once(channel: Channel) -> None:
+    first, second = leases(channel, "a"), leases(channel, "b")
+    first.tend()
+    second.tend()
+    first.tend()
+    first.release(first.surplus())
+    second.tend()
+    assert len(first.held) == len(second.held) == 2
+    busy = dict.fromkeys(first.held, 500.0)
+    second.tend(dict.fromkeys(second.held, 0.0))
+    first.tend(busy)
+    assert first.surplus() == set()  # It has given partitions up a moment ago.
+    first._calm_until = 0.0
+    surplus = first.surplus()
+    assert len(surplus) == 1
+    second.tend(dict.fromkeys(second.held, 0.0))
+    assert second.held.isdisjoint(surplus)
+    assert second.seconds_to_tend <= EXPECT_SECONDS  # It waits for what it is to get.
+    first.release(surplus)
+    assert second.tend() == (surplus, set())
+    assert second.known_load(*surplus) == 500.0
+
+
+def test_beside_a_worker_that_does_not_tell_its_loads_the_number_counts(channel: Channel) -> None:
+    worker = leases(channel, "a")
+    worker.tend()
+    Heart(channel, "persister", "of an earlier version", None).beat()
+    worker.tend(dict.fromkeys(worker.held, 0.0))
+    assert len(worker.surplus()) == 2
+
+
+def test_a_new_symbol_is_placed_where_it_is_quiet_and_there_where_few_are(
+    channel: Channel,
+) -> None:
+    history, loads = history_of(channel), {0: 55.0, 1: 9.0, 3: 1000.0}
+    placed = [
+        channel.call(register_instrument(history, f"S{number}", 4, loads)).partition
+        for number in range(4)
+    ]
+    assert placed == [1, 2, 1, 2]
+    again = channel.call(register_instrument(history, "S0", 4))
+    assert again.partition == 1
