@@ -67,7 +67,10 @@ class Ownership(Generic[State]):
             log.warning("partition lost", extra={"partition": partition})
             del self.states[partition]
         for partition in sorted(gained):
+            started = time.monotonic()
             state = self.states[partition] = self._recover(partition)
+            milliseconds = round((time.monotonic() - started) * 1000, 1)
+            log.info("partition recovered", extra={"partition": partition, "ms": milliseconds})
             self._meter.begin(partition, self._count(state), self.leases.known_load(partition))
         surplus = self.leases.surplus()
         if surplus:

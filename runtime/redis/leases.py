@@ -23,17 +23,20 @@ from runtime.redis.functions.acquire import acquire
 from runtime.redis.functions.current import current
 from runtime.redis.functions.release import release
 from runtime.redis.functions.renew import renew
-from runtime.redis.members import Heart, Member
+from runtime.redis.members import Heart, Member, Share
 
 log = logging.getLogger(__name__)
 
 TTL_MS = 3000
 TEND_SECONDS = 0.5
-EXPECT_SECONDS = 0.05
-"""Instead of ``TEND_SECONDS`` while another worker is about to give a partition up to this one."""
-EXPECT_SECONDS_MAX = 1.5
+MOVING_SECONDS = 0.05
+"""Instead of ``TEND_SECONDS`` while partitions are about to be moved, so that they are not without
+an owner for long."""
+MOVING_SECONDS_MAX = 1.5
+GIVING_SECONDS = 2.0
 CALM_SECONDS = 10.0
-"""Least time between two times that a worker gives partitions up, unless somebody has none."""
+"""Out of ``CALM_SECONDS`` a worker gives partitions up in the first ``GIVING_SECONDS`` only, unless
+somebody has none."""
 
 
 class Leases:
@@ -55,14 +58,14 @@ class Leases:
         self._instance = instance
         self._partitions = tuple(partitions)
         self._incarnation = secrets.token_hex(8)
-        self._heart = Heart(channel, kind, instance, health_port, loads=self._told_loads)
+        self._heart = Heart(channel, kind, instance, health_port, share=self._told_share)
         self._members: list[Member] = []
         self._next_tend = 0.0
         self._loads: Mapping[int, float] = {}
         self._known_loads: dict[int, float] = {}
         self._planned: set[int] | None = None
-        self._expected: set[int] = set()
-        self._expected_until = self._calm_until = 0.0
+        self._moves: set[tuple[str, int]] = set()
+        self._moving_until = self._giving_until = self._calm_until = 0.0
 
     @property
     def token(self) -> str:
@@ -94,9 +97,7 @@ class Leases:
         """
         self._loads = loads
         lost = self._renew()
-        gained = self._acquire()
-        self._expect()
-        return gained, lost
+        return self._acquire(), lost
 
     def keep(self) -> None:
         """Renew in the middle of a long recovery, so that no other worker takes its partitions."""
@@ -129,12 +130,14 @@ class Leases:
         """The partitions that this worker should give up so that all members have their share."""
         if self._planned is None:
             return set(sorted(self.held)[self._share() :])
-        surplus = self.held - self._planned
+        # For a moment workers may make different plans, and nobody would take what is given up.
+        wanted = {p for member in self._members for p in member.wants or ()}
+        surplus = (self.held - self._planned) & wanted
         now = time.monotonic()
-        if not surplus or (now < self._calm_until and all(m.loads for m in self._members)):
-            return set()
-        self._calm_until = now + CALM_SECONDS
-        return surplus
+        if surplus and now >= self._calm_until:
+            self._giving_until, self._calm_until = now + GIVING_SECONDS, now + CALM_SECONDS
+        may_give = now < self._giving_until or not all(m.loads for m in self._members)
+        return surplus if may_give else set()
 
     def release(self, partitions: Iterable[int]) -> None:
         """Give partitions up."""
@@ -161,8 +164,9 @@ class Leases:
         self.held -= lost
         return lost
 
-    def _told_loads(self) -> dict[int, float]:
-        return {partition: self._loads.get(partition, 0.0) for partition in sorted(self.held)}
+    def _told_share(self) -> Share:
+        loads = {partition: self._loads.get(partition, 0.0) for partition in sorted(self.held)}
+        return Share(loads, sorted((self._planned or set()) - self.held))
 
     def _plan(self) -> set[int] | None:
         """What this worker should own; ``None`` while a worker of an earlier version, which does
@@ -175,17 +179,20 @@ class Leases:
             self._known_loads.update(member.loads)
         # What this worker holds is known for sure, so it comes last.
         workers[self._instance] = workers.pop(self._instance, {})
-        return plan(workers, self._partitions, self._known_loads)[self._instance]
+        planned = plan(workers, self._partitions, self._known_loads)
+        self._note_moves(
+            {(w, p) for w, owned in planned.items() for p in owned if p not in workers[w]}
+        )
+        return planned[self._instance]
 
-    def _expect(self) -> None:
-        """Ask again soon while others are about to give up what is planned for this worker."""
-        expected = set() if self._planned is None else self._planned - self.held
+    def _note_moves(self, moves: set[tuple[str, int]]) -> None:
+        """Tend again soon while a worker is to get what it does not tell of yet."""
         now = time.monotonic()
-        if expected != self._expected:
-            self._expected = expected
-            self._expected_until = now + EXPECT_SECONDS_MAX
-        if expected and now < self._expected_until:
-            self._next_tend = now + EXPECT_SECONDS
+        if moves != self._moves:
+            self._moves = moves
+            self._moving_until = now + MOVING_SECONDS_MAX
+        if moves and now < self._moving_until:
+            self._next_tend = now + MOVING_SECONDS
 
     def _share(self) -> int:
         """How many partitions each worker has when all have the same number."""

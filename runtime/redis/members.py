@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,11 +27,19 @@ class Traffic(msgspec.Struct, frozen=True):
     p99_ms: float | None
 
 
+class Share(NamedTuple):
+    """See :class:`Member`."""
+
+    loads: dict[int, float] | None
+    wants: list[int] | None
+
+
 class Member(msgspec.Struct):
     """A heartbeat. ``seen_ms`` is the clock of Redis, so that all agree on who is alive.
     ``memory_bytes`` is what the process holds of the machine's memory; ``traffic`` is what HTTP
-    processes tell, and ``loads`` what workers tell that share partitions: commands a second of each
-    that they own. All are ``None`` from a process of an earlier version."""
+    processes tell. Workers that share partitions tell ``loads``, commands a second of each that
+    they own, and ``wants``, what they are to get from others. ``None`` comes from a process that
+    does not share, or of an earlier version."""
 
     instance: str
     pid: int
@@ -40,6 +49,7 @@ class Member(msgspec.Struct):
     memory_bytes: int | None = None
     traffic: Traffic | None = None
     loads: dict[int, float] | None = None
+    wants: list[int] | None = None
 
 
 def redis_time_ms(channel: Channel) -> int:
@@ -68,7 +78,7 @@ def memory_bytes() -> int:
 
 class Heart:
     """The heartbeat of this process. ``port`` is where it can be asked, ``traffic`` says what it
-    has answered, ``loads`` what it owns."""
+    has answered, ``share`` what it owns and wants."""
 
     def __init__(
         self,
@@ -77,14 +87,14 @@ class Heart:
         instance: str,
         port: int | None,
         traffic: Callable[[], Traffic] | None = None,
-        loads: Callable[[], dict[int, float]] | None = None,
+        share: Callable[[], Share] | None = None,
     ) -> None:
         self._channel = channel
         self._kind = kind
         self._instance = instance
         self._port = port
         self._traffic = traffic
-        self._loads = loads
+        self._share = share
         self._clock_offset_ms = 0.0
         self._knows_clock = False
 
@@ -102,6 +112,7 @@ class Heart:
         """The call that says so, for a pipeline; its reply is for :meth:`heard`."""
         if not self._knows_clock:
             self._note_clock(redis_time_ms(self._channel))
+        share = self._share() if self._share is not None else Share(None, None)
         me = Member(
             self._instance,
             os.getpid(),
@@ -110,7 +121,8 @@ class Heart:
             self._port,
             memory_bytes(),
             self._traffic() if self._traffic is not None else None,
-            self._loads() if self._loads is not None else None,
+            share.loads,
+            share.wants,
         )
         return beat(self._kind, self._instance, msgspec.json.encode(me))
 
