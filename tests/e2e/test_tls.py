@@ -183,7 +183,7 @@ def test_the_read_api_alone_serves_tls_too(encrypted: Encrypted, tmp_path: Path)
 
         eventually(answers, 30, "the read API to answer")
         stocks = httpx.get(f"{url}/stocks", verify=encrypted.trust, headers=bearer(key))
-        assert stocks.status_code == 200
+        assert stocks.status_code == 200, stocks.text + log.read_text()
         with FeedClient(url, key, ssl=encrypted.trust) as feed:
             assert feed.subscribe("ticker:*")["type"] == "subscribed"
     finally:
