@@ -5,11 +5,14 @@ import asyncio
 from fastapi import APIRouter
 
 from ingress.admin_documentation import (
+    ADD_KEY,
     CANCEL_ALL_OF_BROKER,
     GET_LIMITS,
     ISSUE_KEY,
+    LIST_KEYS,
     REGISTER,
     RESET,
+    REVOKE_KEY,
     REVOKE_KEYS,
     SET_LIMITS,
 )
@@ -18,6 +21,7 @@ from ingress.batch_documentation import CANCEL_AFTER, CANCEL_ALL, CANCEL_BATCH, 
 from ingress.batches import BatchRoutes
 from ingress.bodies import BATCH_BYTES_MAX
 from ingress.broadcast import Broadcast
+from ingress.broker_keys import broker_keys_router
 from ingress.brokers import brokers_router
 from ingress.controls import BrokerControls
 from ingress.debug import debug_router
@@ -98,6 +102,7 @@ def create(context: Context) -> Service:
 
     router = APIRouter()
     router.include_router(brokers_router(context, channel))
+    router.include_router(broker_keys_router(context, channel))
     router.include_router(operator_router(context, channel, controls, mass_cancels))
     decision_seconds = settings.decision_wait_ms / 1000
     router.include_router(instruments_router(context, channel, appender, decision_seconds))
@@ -106,6 +111,9 @@ def create(context: Context) -> Service:
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
         ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+        ("POST", "/admin/brokers/{broker_id}/keys"): ADD_KEY,
+        ("GET", "/admin/brokers/{broker_id}/keys"): LIST_KEYS,
+        ("DELETE", "/admin/brokers/{broker_id}/keys/{key_id}"): REVOKE_KEY,
         ("PUT", "/admin/brokers/{broker_id}/limits"): SET_LIMITS,
         ("GET", "/admin/brokers/{broker_id}/limits"): GET_LIMITS,
         ("POST", "/admin/brokers/{broker_id}/cancel-all"): CANCEL_ALL_OF_BROKER,

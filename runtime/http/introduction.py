@@ -178,6 +178,9 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "issue_api_key",
             "revoke_api_keys",
+            "add_api_key",
+            "list_api_keys",
+            "revoke_api_key",
             "get_broker_limits",
             "set_broker_limits",
             "cancel_all_of_broker",

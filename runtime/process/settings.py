@@ -18,6 +18,7 @@ import msgspec
 from protocol.enums import ExecutionPrice, ListingPolicy
 from protocol.partitions import PARTITIONS_DEFAULT, PARTITIONS_MAX
 from runtime.process.errors import SettingsError
+from runtime.process.networks import parse_networks
 from runtime.process.tls import check_database_url, check_redis_url, server_context
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -48,6 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The certificate that HTTP is served with, and what leads from it to an authority, as PEM.
     Empty: plain HTTP."""
     tls_key_file: str = ""
+    trusted_proxies: str = ""
+    """Networks in CIDR form, with spaces between. What a proxy in one of them says in
+    X-Forwarded-For is believed, and nothing that others say there."""
     health_port: Port | None = None
     """Where a worker without HTTP of its own serves /health and /metrics; unset: nowhere."""
     health_socket: str = ""
@@ -90,4 +94,5 @@ def load(cls: type[S], environment: Mapping[str, str] | None = None, **overrides
     check_redis_url(settings.redis_url)
     check_database_url(settings.database_url)
     server_context(settings.tls_cert_file, settings.tls_key_file)
+    parse_networks("EXCHANGE_TRUSTED_PROXIES", settings.trusted_proxies)
     return settings
