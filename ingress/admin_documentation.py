@@ -6,6 +6,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from ingress import refusals
+from ingress.audit_routes import LIMIT_DEFAULT, LIMIT_MAX, AuditAnswer, shown
 from ingress.bodies import MassCancelAnswer
 from ingress.broker_keys import (
     AddedKeyAnswer,
@@ -19,10 +20,11 @@ from ingress.debug import ResetAnswer
 from ingress.mass_routes import mass_cancel_answer
 from ingress.operator import LimitsAnswer, LimitsBody
 from ingress.webhook_urls import check_webhook_url
+from protocol.audit import AdminAnswered, AdminCalled
 from protocol.broker_keys import KEYS_MAX
 from protocol.registry import BrokerRegistered, Directory, RegistryEntry
 from runtime.http import samples
-from runtime.http.operations import ADMIN_KEY, Operation, Success, raised
+from runtime.http.operations import ADMIN_KEY, Operation, Success, query_parameter, raised
 from runtime.http.problems import Problem, invalid_body, unauthorized, unavailable
 
 _NO_ANSWER = ConnectionError("Connection closed by server.")
@@ -178,6 +180,50 @@ REVOKE_KEY = Operation(
     key=ADMIN_KEY,
     answers={204: Success("The key does not work any more.")},
     problems=(*_ADMIN_PROBLEMS, refusals.broker_not_found(), refusals.key_not_found()),
+)
+
+_CALLED = AdminCalled(
+    time_ms=samples.TIME_MS,
+    key_id="5e884898da280471",
+    address="198.51.100.7",
+    request_id=samples.REQUEST_ID,
+    method="DELETE",
+    path=f"/admin/brokers/{samples.BROKER.broker_id}/keys/{samples.KEY_ID}",
+    body="",
+    body_hash="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+)
+_TRAIL = [
+    *shown(43, RegistryEntry([AdminAnswered(samples.TIME_MS + 3, 41, 204)])),
+    *shown(41, RegistryEntry([_CALLED])),
+]
+
+AUDIT = Operation(
+    operation_id="list_admin_calls",
+    summary="Read the audit trail",
+    description="Every call with the admin key that may change something, newest first. It was"
+    " written down before it was carried out, and its outcome afterwards.",
+    key=ADMIN_KEY,
+    parameters=(
+        query_parameter("limit", "How many entries at most.", LIMIT_DEFAULT, LIMIT_MAX),
+        {
+            "name": "before",
+            "in": "query",
+            "description": "Only entries before this sequence of the registry.",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 2**53},
+        },
+    ),
+    answers={
+        200: Success(
+            "A page of the audit trail.",
+            AuditAnswer,
+            AuditAnswer(data=_TRAIL, next_before=41).model_dump_json().encode(),
+        )
+    },
+    problems=(
+        unauthorized("admin key"),
+        unavailable(),
+        invalid_body([{"loc": ("query", "limit"), "type": "int_parsing", "msg": "no integer"}]),
+    ),
 )
 
 _LIMITS = LimitsBody(

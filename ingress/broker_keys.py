@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingress.audit import AuditTrail
 from ingress.brokers import write_registry
 from ingress.refusals import broker_not_found, key_not_found, too_many_keys
 from protocol.broker_keys import (
@@ -104,9 +105,11 @@ class KeysAnswer(BaseModel):
     data: list[KeyAnswer]
 
 
-def broker_keys_router(context: Context, channel: AsyncChannel) -> APIRouter:
+def broker_keys_router(context: Context, channel: AsyncChannel, trail: AuditTrail) -> APIRouter:
     router = APIRouter(
-        prefix="/admin/brokers/{broker_id}/keys", dependencies=[Depends(context.require_admin)]
+        prefix="/admin/brokers/{broker_id}/keys",
+        dependencies=[Depends(context.require_admin)],
+        route_class=trail.route_class,
     )
 
     async def keys_of(broker_id: str) -> list[ApiKey]:

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import msgspec
 
+from protocol.audit import AdminAnswered, AdminCalled
 from protocol.broker_keys import ALL_SCOPES, KeyAdded, KeyRevoked, Scope
 from protocol.endpoints import (
     EndpointAdded,
@@ -90,6 +91,8 @@ RegistryEvent = (
     | InstrumentNamed
     | KeyAdded
     | KeyRevoked
+    | AdminCalled
+    | AdminAnswered
 )
 
 
@@ -209,6 +212,8 @@ class Directory:
             case KeyRevoked():
                 self.keys.pop(event.key_hash, None)
                 self.revocations += 1
+            case AdminCalled() | AdminAnswered():
+                pass  # They are read from the registry itself.
             case KeysRevoked():
                 self._revoke(event.broker_id)
             case BrokerLimitsSet():

@@ -181,6 +181,7 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "add_api_key",
             "list_api_keys",
             "revoke_api_key",
+            "list_admin_calls",
             "get_broker_limits",
             "set_broker_limits",
             "cancel_all_of_broker",
