@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 
+from protocol.broker_keys import Scope
 from protocol.registry import Broker, Instrument
 from readapi.feed.books import BookChannel
 from readapi.feed.channel import Channel
@@ -77,11 +78,11 @@ class Hub:
         self._require_room()
         broker = None
         if asked.authorization is not None:
-            broker = await self._broker(asked.authorization)
+            broker = await self._broker(asked)
             self._require_room()  # Others may have come meanwhile.
             self._require_room_of(broker)
         is_from_elsewhere = _is_from_elsewhere(asked)
-        session = Session(self, asked.authorization, broker, is_from_elsewhere)
+        session = Session(self, asked, broker, is_from_elsewhere)
         self._sessions[session] = None
         self._count(broker, 1)
         return session
@@ -93,7 +94,7 @@ class Hub:
             if self._context.settings.is_development and not session.is_from_elsewhere:
                 return None
             raise unauthorized("api key")
-        broker = await self._broker(authorization)
+        broker = await self._broker(session.asked._replace(authorization=authorization))
         if session in self._sessions:
             self._require_room_of(broker)
             self._count(broker, 1)
@@ -115,10 +116,15 @@ class Hub:
             del self._sessions[session]
             self._count(session.broker, -1)
 
-    async def _broker(self, authorization: bytes) -> Broker | None:
-        if self._context.keyring.may_watch(authorization):
+    async def require_trade(self, session: Session) -> None:
+        """Refuse a session whose key may not cancel orders."""
+        asked = session.asked._replace(authorization=session.authorization)
+        await self._context.authenticate(asked, Scope.TRADE)
+
+    async def _broker(self, asked: SocketRequest) -> Broker | None:
+        if self._context.keyring.may_watch(asked.authorization):
             return None
-        return await self._context.authenticate(authorization)
+        return await self._context.authenticate(asked, Scope.READ)
 
     def _require_room(self) -> None:
         if len(self._sessions) >= self._settings.feed_sessions_max:

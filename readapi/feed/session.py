@@ -27,7 +27,7 @@ from readapi.feed.messages import (
     parse_request,
 )
 from runtime.http.problems import Problem, as_problem
-from runtime.http.sockets import LATER, RESTART, VIOLATION, Socket
+from runtime.http.sockets import LATER, RESTART, VIOLATION, Socket, SocketRequest
 from runtime.process.promise import drive, in_task
 
 if TYPE_CHECKING:
@@ -42,21 +42,22 @@ WAITING_BYTES_MAX = 512 * 1024
 
 
 class Session:
-    """``authorization`` is the header that has let the session in; ``None`` before. ``broker`` is
-    ``None`` for who only looks at the market."""
+    """``asked`` is the request for the upgrade. ``authorization`` is the header that has let the
+    session in; ``None`` before. ``broker`` is ``None`` for who only looks at the market."""
 
     def __init__(
         self,
         hub: "Hub",
-        authorization: bytes | None,
+        asked: SocketRequest,
         broker: Broker | None,
         is_from_elsewhere: bool,
     ) -> None:
         self.hub = hub
-        self.authorization = authorization
+        self.asked = asked
+        self.authorization = asked.authorization
         self.broker = broker
         self.is_from_elsewhere = is_from_elsewhere
-        self.is_authorized = authorization is not None
+        self.is_authorized = asked.authorization is not None
         self._socket: Socket
         self._channels: dict[ChannelName, Channel] = {}
         self._late: dict[Channel, None] = {}
@@ -220,6 +221,7 @@ class Session:
         self._require_authorization()
         if self.broker is None:
             raise Problem("unauthorized", "only a session with the key of a broker has orders")
+        await self.hub.require_trade(self)
         switches = self.hub.switches
         if not enabled:
             await in_task(switches.disarm(self))
@@ -246,7 +248,7 @@ class Session:
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
         if self.is_authorized and not self.hub.is_valid(self):
-            self.end(Problem("unauthorized", "the key was revoked"))
+            self.end(Problem("unauthorized", "the key was revoked, or has expired"))
         elif not self._is_over and not self._socket.is_paused:
             sequences = {
                 str(name): channel.sequence

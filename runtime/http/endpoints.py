@@ -16,11 +16,15 @@ JSON = b"application/json"
 
 Headers = list[tuple[bytes, bytes]]
 
+Peer = tuple[Any, ...] | None
+"""The host, the port and perhaps more, as the socket tells it; ``None`` of a Unix socket."""
+
 
 class Call:
-    """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path."""
+    """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path;
+    ``peer`` is the address of the other end of the connection."""
 
-    __slots__ = ("authorization", "body", "headers", "parameters", "query_string")
+    __slots__ = ("authorization", "body", "headers", "parameters", "peer", "query_string")
 
     def __init__(
         self,
@@ -29,12 +33,14 @@ class Call:
         query_string: bytes,
         body: bytes,
         parameters: tuple[str, ...],
+        peer: Peer = None,
     ) -> None:
         self.headers = headers
         self.authorization = authorization
         self.query_string = query_string
         self.body = body
         self.parameters = parameters
+        self.peer = peer
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this lower-case name."""

@@ -164,7 +164,8 @@ class WebSocketProtocol(asyncio.Protocol):
             (name.lower().encode(), value.encode("utf-8", "surrogateescape"))
             for name, value in request.headers.raw_items()
         ]
-        asked = SocketRequest(request.path.partition("?")[0], headers, None)
+        peer = self._transport.get_extra_info("peername") or None
+        asked = SocketRequest(request.path.partition("?")[0], headers, None, peer)
         asked = asked._replace(authorization=asked.header(b"authorization"))
         self._path = asked.path
         self._request_id = dispatcher.request_id(asked.header(b"x-request-id"))

@@ -15,6 +15,7 @@ from readapi.feed.hub import Hub
 from readapi.feed.messages import ChannelName, Kind
 from readapi.feed.session import WAITING_BYTES_MAX, Session
 from readapi.feed.trades import TradesChannel
+from runtime.http.sockets import SocketRequest
 from tests.support.feed import FeedBook, Message
 
 INSTRUMENT = Instrument("PETR4", 1, 0)
@@ -59,7 +60,7 @@ class Touched:
 def with_session(work: Callable[[Session, ReadBySomebody, Touched], None]) -> None:
     async def run() -> None:
         hub, socket = Touched(), ReadBySomebody()
-        session = Session(cast("Hub", hub), b"Bearer xk_", None, False)
+        session = Session(cast("Hub", hub), SocketRequest("/feed", [], b"Bearer xk_"), None, False)
         session.opened(socket)
         socket.sent.clear()
         work(session, socket, hub)
