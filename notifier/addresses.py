@@ -12,7 +12,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 Address = IPv4Address | IPv6Address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+_UNICAST = IPv6Network("2000::/3")
+"""All that is global among the addresses of IPv6. NAT64 and what wraps IPv4 lie elsewhere in part,
+and so do deprecated ranges that :mod:`ipaddress` calls global, such as ``fec0::/10``."""
 
 
 class AddressRefused(Exception):
@@ -38,7 +40,7 @@ def is_allowed(address: Address, allow_loopback: bool) -> bool:
     inner = embedded_address(address)
     if allow_loopback and inner.is_loopback:
         return True
-    if isinstance(inner, IPv6Address) and inner in _NAT64_LOCAL:
+    if isinstance(inner, IPv6Address) and inner not in _UNICAST:
         return False
     # All are named, because `is_global` of Python 3.11 lets some of them pass.
     return inner.is_global and not (
