@@ -7,9 +7,15 @@ address that was checked, because a second look-up could give another answer.
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
+
+LOOKUPS_MAX = 100
+_resolvers = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="resolver")
+"""Threads for look-ups, because the C library waits for seconds where the servers of a name are
+silent. asyncio's own threads are few, so some names that never answer would stop all look-ups."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _UNICAST = IPv6Network("2000::/3")
@@ -75,7 +81,9 @@ def _literal(host: str) -> list[Address]:
 async def _looked_up(host: str, port: int) -> list[Address]:
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await loop.run_in_executor(
+            _resolvers, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
     except OSError as error:
         raise AddressRefused(f"{host} does not resolve: {error}") from error
     return [ip_address(entry[4][0]) for entry in found]

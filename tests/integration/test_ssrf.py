@@ -70,5 +70,13 @@ def test_a_name_that_changes_its_address_is_called_where_it_was_checked(
     assert seen["asked"][f"{REBINDING} A"] == 2
 
 
+def test_names_that_are_never_answered_do_not_hold_up_the_others(seen: dict[str, Any]) -> None:
+    outcome, _, seconds = seen["outcomes"]["beside the silent"].rpartition(" in ")
+    assert outcome == "delivered: HTTP 200"
+    assert float(seconds.removesuffix(" s")) < 0.9  # A look-up that nobody answers takes 1 s.
+    for number in range(30):
+        assert "does not resolve" in seen["outcomes"][f"silent {number}"]
+
+
 def test_nothing_has_come_to_our_own_network(seen: dict[str, Any]) -> None:
     assert seen["loopback"] == []

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ from protocol.webhooks import QueuedMessage
 
 PUBLIC = "93.184.216.34"
 PORT = 8080
+SILENT_SECONDS = 3
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
 _MS_BIND = 4096
 
@@ -54,6 +56,8 @@ RECORDS = {
 }
 """Names below ``.test`` and their addresses."""
 REBINDING = "rebinding.test"
+SILENT = "silent.test"
+"""Its name server never answers."""
 LITERALS = [
     "127.0.0.1",
     "127.1",
@@ -77,6 +81,8 @@ class Names:
         reply, name = request.reply(), str(request.q.qname).rstrip(".")
         kind = dnslib.QTYPE[request.q.qtype]
         self.asked[f"{name} {kind}"] += 1
+        if name.endswith(SILENT):
+            threading.Event().wait(SILENT_SECONDS)
         if name == REBINDING:
             addresses = [PUBLIC if self.asked[f"{name} A"] == 1 else "127.0.0.1"]
         else:
@@ -151,6 +157,14 @@ async def call_all() -> dict[str, str]:
     await call("redirect", "public.test", "/moved")
     await call("rebinding 1", REBINDING, "/first")
     await call("rebinding 2", REBINDING, "/second")
+    # Many endpoints whose names are never answered, and one that is as it should be.
+    silent = [call(f"silent {n}", f"{n}.{SILENT}") for n in range(30)]
+    waiting = [asyncio.create_task(one) for one in silent]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await call("beside the silent", "public.test", "/beside")
+    outcomes["beside the silent"] += f" in {time.monotonic() - began:.3f} s"
+    await asyncio.gather(*waiting)
     await deliverer.close()
     return outcomes
 
