@@ -159,7 +159,7 @@ def known_headers(headers: Headers) -> tuple[bytes | None, bytes | None, bytes |
     authorization = content_length = request_id = None
     for name, value in headers:
         if name == b"authorization":
-            authorization = value
+            authorization = value if authorization is None else b""  # As authorization_of.
         elif name == b"content-length":
             content_length = value
         elif name == b"x-request-id":

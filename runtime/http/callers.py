@@ -7,7 +7,7 @@ from fastapi import Request
 
 from protocol.broker_keys import Scope
 from protocol.registry import ApiKey
-from runtime.http.endpoints import Headers, Peer
+from runtime.http.endpoints import Headers, Peer, authorization_of
 from runtime.http.problems import address_not_allowed, insufficient_scope, key_expired
 from runtime.process.networks import Networks
 
@@ -39,8 +39,7 @@ class Caller(NamedTuple):
 
 def caller_of(request: Request) -> Caller:
     headers: Headers = request.scope["headers"]
-    authorization = next((value for name, value in headers if name == b"authorization"), None)
-    return Caller(authorization, headers, request.scope.get("client"))
+    return Caller(authorization_of(headers), headers, request.scope.get("client"))
 
 
 def client_address(asking: Asking, trusted: Networks) -> Address | None:

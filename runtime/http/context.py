@@ -9,7 +9,7 @@ from fastapi import Request
 
 from protocol.broker_keys import Scope
 from protocol.registry import Broker, Directory, Instrument
-from runtime.http.callers import Asking, refuse_key
+from runtime.http.callers import Asking, caller_of, refuse_key
 from runtime.http.coalescer import Coalescer
 from runtime.http.decisions import Decisions
 from runtime.http.keyring import Keyring, now_ms
@@ -169,8 +169,7 @@ class Context:
 
     def require_admin(self, request: Request) -> None:
         """Refuse a request of ordinary FastAPI that does not carry the admin key."""
-        header = request.headers.get("authorization")
-        if not self.keyring.is_admin(header.encode("latin-1") if header else None):
+        if not self.keyring.is_admin(caller_of(request).authorization):
             raise unauthorized("admin key")
 
     async def instrument(self, number: int) -> Instrument | None:

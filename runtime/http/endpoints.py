@@ -20,6 +20,13 @@ Peer = tuple[Any, ...] | None
 """The host, the port and perhaps more, as the socket tells it; ``None`` of a Unix socket."""
 
 
+def authorization_of(headers: Headers) -> bytes | None:
+    """The value of the header Authorization. Two of them are none: whoever has looked at the
+    request before us may have seen the other one."""
+    values = [value for name, value in headers if name == b"authorization"]
+    return values[0] if len(values) == 1 else (b"" if values else None)
+
+
 class Call:
     """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path;
     ``peer`` is the address of the other end of the connection."""

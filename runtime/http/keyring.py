@@ -15,6 +15,7 @@ from protocol.registry import ApiKey, Broker, Directory, hash_key
 API_KEY_PREFIX = "xk_"
 VIEWER_KEY_PREFIX = "vk_"
 _REMEMBERED_MAX = 10_000
+_HEADER_LENGTH_MAX = 100
 _BEARER = b"bearer "
 
 
@@ -58,10 +59,15 @@ class Keyring:
             return None
         key = self._directory.keys.get(hash_key(token))
         if key is not None:
+            self._remember(header, key)
+        return key
+
+    def _remember(self, header: bytes, key: ApiKey) -> None:
+        """Not a header that somebody has padded with spaces: thousands of them would be large."""
+        if len(header) <= _HEADER_LENGTH_MAX:
             if len(self._remembered) >= _REMEMBERED_MAX:
                 self._remembered.clear()
             self._remembered[header] = key
-        return key
 
     def broker(self, header: bytes | None) -> Broker | None:
         """Whose key the header carries, unless it has expired. This says nothing about what the key

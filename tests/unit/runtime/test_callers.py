@@ -1,5 +1,6 @@
 """Whose address counts, and what a restricted key is refused."""
 
+import tracemalloc
 from ipaddress import IPv4Address, ip_address, ip_network
 
 import pytest
@@ -94,6 +95,20 @@ def test_a_restricted_key_is_good_for_what_it_says_and_for_nothing_else() -> Non
     assert refusal(near, Scope.READ, caller(None)) == "address_not_allowed"
     assert refusal(near, Scope.READ, caller("10.1.1.1", "203.0.113.9")) is None
     assert refusal(near, Scope.READ, caller("10.1.1.1", "203.0.113.9, 1.1.1.1")) is not None
+
+
+def test_padded_headers_are_known_and_take_no_memory() -> None:
+    directory, api_key = Directory(), new_api_key()
+    issued = KeyIssued("b", hash_key(api_key))
+    directory.apply(1, RegistryEntry([BrokerRegistered("b", "B", 1), issued]))
+    keyring = Keyring(directory, "admin")
+    tracemalloc.start()
+    for spaces in range(2000, 3000):
+        header = b"Bearer" + b" " * spaces + api_key.encode()
+        assert keyring.broker(header) == Broker("b", "B")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 500_000
 
 
 def test_the_directory_keeps_all_keys_of_a_broker_until_each_is_revoked() -> None:
