@@ -1,7 +1,7 @@
 """The exchange for a program that waits for each answer."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -182,7 +182,7 @@ class Exchange(MarketMethods, EndpointMethods):
             if not page.has_more:
                 return
 
-    def follow_events(self, *, after: int | None = None) -> Iterator[Report]:
+    def follow_events(self, *, after: int | None = None) -> Generator[Report, None, None]:
         """The execution reports that follow the number ``after``, each once and in their order, and
         then every new one as it comes. Without ``after`` it begins with what comes from now on.
 
