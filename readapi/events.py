@@ -101,7 +101,8 @@ class _Stream:
         """It ends when the process stops, when the key is revoked, and when PostgreSQL is away; a
         reader that connects again goes on where it was."""
         try:
-            yield b"retry: %d\n\n" % RETRY_MS
+            # An event without data: the reader knows where he is before anything has come.
+            yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, self._reader.position)
             while (reports := await self._reader.take()) is not None:
                 if self._context.keyring.broker(authorization) is None:
                     return

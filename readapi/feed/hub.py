@@ -11,6 +11,7 @@ from readapi.feed.books import BookChannel
 from readapi.feed.channel import Channel
 from readapi.feed.messages import ALL_TICKERS, ORDERS, ChannelName, Kind
 from readapi.feed.orders import OrdersChannel
+from readapi.feed.outbox import Outbox
 from readapi.feed.pump import Pump
 from readapi.feed.session import Session
 from readapi.feed.switches import Switches
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Hub:
-    """``touched`` are the sessions that have taken something that was not sent yet."""
+    """``outbox`` has the sessions that have taken something that was not sent yet."""
 
     def __init__(
         self,
@@ -52,11 +53,11 @@ class Hub:
         self._following = following
         self._channels: dict[ChannelName, SharedChannel] = {}
         self.switches = Switches(context, settings.feed_hold_ms)
-        self._pump = Pump(context, self.flush, self._fail)
-        self._board = TickerBoard(context, lambda page: history.answers(page, ""), self.flush)
+        self.outbox = Outbox(self._fail)
+        self._pump = Pump(context, self.outbox, self._fail)
+        self._board = TickerBoard(context, lambda page: history.answers(page, ""), self.outbox.send)
         self._history_id = context.genesis.history_id
         self._watching: asyncio.TimerHandle | None = None
-        self.touched: list[Session] = []
 
     async def start(self) -> None:
         self._context.decisions.follow(self._pump.hear)
@@ -168,7 +169,7 @@ class Hub:
             session.end(Problem("unavailable", "your orders cannot be read; connect again"), LATER)
 
         return await OrdersChannel.open(
-            session.broker.broker_id, self._following, self._lists, failed, self.flush
+            session.broker.broker_id, self._following, self._lists, failed, self.outbox.send
         )
 
     async def _instrument(self, symbol: str) -> Instrument:
@@ -214,12 +215,6 @@ class Hub:
             self._board.add(channel)
         else:
             self._pump.add(channel)
-
-    def flush(self) -> None:
-        """Send what the sessions have taken."""
-        touched, self.touched = self.touched, []
-        for session in touched:
-            session.flush()
 
     # What ends all of them.
 

@@ -94,16 +94,16 @@ class Session:
 
     def refused(self, problem: Problem) -> None:
         self._is_over = True
-        self._socket.write(error(problem))
+        self._send(error(problem))
 
     def drained(self) -> None:
         while self._late and not self._socket.is_paused and not self._is_over:
             channel = next(iter(self._late))
             del self._late[channel]
-            self._socket.write(channel.snapshot())
+            self._send(channel.snapshot())
 
     def stopping(self) -> None:
-        self._socket.write(frame(type="server_shutdown", closes_in_ms=int(GRACE_SECONDS * 1000)))
+        self._send(frame(type="server_shutdown", closes_in_ms=int(GRACE_SECONDS * 1000)))
         loop = asyncio.get_running_loop()
         loop.call_later(GRACE_SECONDS, self._socket.close, RESTART, "server_shutdown")
 
@@ -128,13 +128,19 @@ class Session:
                 self.end(_slow_reader(), LATER)
                 return
         if not self._out:
-            self.hub.touched.append(self)
+            self.hub.outbox.add(self)
         self._out.append(frames)
 
     def flush(self) -> None:
         """Send what was taken, in one write."""
-        out, self._out = self._out, []
-        self._socket.write(b"".join(out))
+        if self._out:
+            out, self._out = self._out, []
+            self._socket.write(b"".join(out))
+
+    def _send(self, message: bytes) -> None:
+        """Send a message behind everything that was taken before it."""
+        self._out.append(message)
+        self.flush()
 
     def end(self, problem: Problem, code: int = VIOLATION) -> None:
         """Tell why, and end the session."""
@@ -150,13 +156,13 @@ class Session:
 
     def _answered(self, _nothing: None) -> None:
         self._is_busy = False
-        self.hub.flush()
+        self.hub.outbox.send()
         if self._requests and not self._is_over:
             self._begin(self._requests.popleft())
 
     def _failed(self, failure: Exception) -> None:
         if not self._is_over:
-            self._socket.write(error(as_problem(failure), self._id))
+            self._send(error(as_problem(failure), self._id))
         self._answered(None)
 
     async def _answer(self, message: bytes) -> None:
@@ -236,7 +242,7 @@ class Session:
             raise Problem("unauthorized", 'send {"op":"auth","key":"xk_…"} first')
 
     def _say(self, **fields: object) -> None:
-        self._socket.write(frame(**fields, id=self._id))
+        self._send(frame(**fields, id=self._id))
 
     # What time brings.
 
@@ -256,7 +262,7 @@ class Session:
                 if channel.sequence is not None
             }
             now = format_time(time.time_ns() // 1_000_000)
-            self._socket.write(frame(type="heartbeat", time=now, sequences=sequences))
+            self._send(frame(type="heartbeat", time=now, sequences=sequences))
         self._socket.beat()
 
 
