@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -24,6 +25,7 @@ from exchange.migrate import upgrade
 from protocol import keys
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions
 from runtime.redis.channel import Channel, RedisError
+from tests.faults.disk import Disk, DiskPostgres, DiskRedis
 from tests.support.eventually import eventually
 from tests.support.running import bearer, clean_environment, free_port
 
@@ -45,7 +47,8 @@ class Batches(NamedTuple):
 
 class Fleet:
     """Workers are started again when they die, as a supervisor does; servers only when told.
-    ``disk_mib`` gives a server a small disk of its own."""
+    ``disk_mib`` gives a server a small disk of its own, and ``with_disks`` puts the disks of both
+    servers into the hands of the test (``tests/faults/disk.py``)."""
 
     def __init__(
         self,
@@ -53,12 +56,13 @@ class Fleet:
         per_worker: Mapping[str, Mapping[str, str]] | None = None,
         redis_binary: Path | None = None,
         disk_mib: Mapping[str, int] | None = None,
+        with_disks: bool = False,
         **variables: str,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="xf-"))
         self.folder.chmod(0o755)  # PostgreSQL may run as another user.
-        self.redis = EmbeddedRedis(self.folder, redis_binary)
-        self.postgres = EmbeddedPostgres(self.folder)
+        self.redis = (DiskRedis if with_disks else EmbeddedRedis)(self.folder, redis_binary)
+        self.postgres = (DiskPostgres if with_disks else EmbeddedPostgres)(self.folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_key = f"ak_{secrets.token_hex(16)}"
@@ -152,6 +156,30 @@ class Fleet:
             if child.pid is not None:
                 os.kill(child.pid, signal.SIGKILL)
             child.wait()
+
+    def disk(self, server: str) -> Disk:
+        """Of a fleet that was made with disks."""
+        found = self.redis if server == "redis" else self.postgres
+        assert isinstance(found, DiskRedis | DiskPostgres)
+        return found.disk
+
+    def cut_power(self, draw: random.Random) -> tuple[int, int]:
+        """Everything dies at once, what is not synced is gone, and everything starts again. Returns
+        the bytes that Redis has lost and the writes that PostgreSQL has lost."""
+        with self._lock:  # Nobody is started again before the servers are back.
+            pids = [child.pid for child in self._children.values() if child.pid is not None]
+            pids += [*_family(self.redis.pid), *_family(self.postgres.pid)]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+            eventually(lambda: not any(map(_is_running, pids)), 10, "everything to be dead")
+            self.redis.kill()
+            self.postgres.kill()
+            lost = self.disk("redis").cut_lengths(draw), self.disk("postgres").cut_writes(draw)
+            self.redis.start()
+            self.postgres.start()
+            return lost
 
     def stop_workers(self) -> None:
         self._stop.set()
@@ -287,6 +315,13 @@ def _mount(place: Path, size_mib: int) -> None:
 def _family(pid: int) -> list[int]:
     process = psutil.Process(pid)
     return [pid, *(child.pid for child in process.children(recursive=True))]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def pause(seconds: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tests.faults import (
     client_rows,
+    disk_rows,
     engine_rows,
     feed_rows,
     log_rows,
@@ -38,6 +39,10 @@ ROWS: tuple[Callable[[int, Budget], Row], ...] = (
     client_rows.bad_receivers,
     client_rows.hostile_clients,
     redis_rows.redis_disk_full,
+    disk_rows.slow_disk,
+    disk_rows.failing_disk,
+    disk_rows.power_cut,
+    disk_rows.killed_in_rewrite,
     client_rows.overload,
     feed_rows.readapi_killed,
     feed_rows.cut_readers,

@@ -68,8 +68,8 @@ SHORT = Budget(
 """For `make test`."""
 
 
-def skipped(fault: str, seed: int) -> Row:
-    return Row(fault, seed, Verdict(), 0, note="skipped: only root may mount a small disk")
+def skipped(fault: str, seed: int, why: str = "only root may mount a small disk") -> Row:
+    return Row(fault, seed, Verdict(), 0, note=f"skipped: {why}")
 
 
 @contextmanager
