@@ -96,7 +96,8 @@ def _postgres_fails(fleet: Fleet, budget: Budget) -> list[str]:
     disk.set()
 
     def goes_on() -> bool:
-        """As a supervisor would have it; PostgreSQL may end late, of the recovery that failed."""
+        """As the supervisor of `exchange up` has it: PostgreSQL may have ended, or be stuck
+        since its recovery has failed."""
         if not fleet.postgres.running:
             fleet.postgres.kill()
             fleet.postgres.start()

@@ -19,12 +19,14 @@ from typing import NamedTuple
 import httpx
 import psutil
 
+from exchange.local.health import HealthWatch
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
 from exchange.local.supervisor import Child, WorkerRefused
 from exchange.migrate import upgrade
 from protocol import keys
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions
 from runtime.redis.channel import Channel, RedisError
+from runtime.redis.state import HTTP_KINDS
 from tests.faults.disk import Disk, DiskPostgres, DiskRedis
 from tests.support.eventually import eventually
 from tests.support.running import bearer, clean_environment, free_port
@@ -48,7 +50,8 @@ class Batches(NamedTuple):
 class Fleet:
     """Workers are started again when they die, as a supervisor does; servers only when told.
     ``disk_mib`` gives a server a small disk of its own, and ``with_disks`` puts the disks of both
-    servers into the hands of the test (``tests/faults/disk.py``)."""
+    servers into the hands of the test (``tests/faults/disk.py``). ``with_health`` ends a worker
+    that hangs, as ``exchange up`` does."""
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Fleet:
         redis_binary: Path | None = None,
         disk_mib: Mapping[str, int] | None = None,
         with_disks: bool = False,
+        with_health: bool = False,
         **variables: str,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="xf-"))
@@ -70,6 +74,7 @@ class Fleet:
         self._disk_mib = dict(disk_mib or {})
         self._kinds = dict(kinds or KINDS)
         self._per_worker = {name: dict(v) for name, v in (per_worker or {}).items()}
+        self._with_health = with_health
         self._variables = variables
         self._children: dict[str, Child] = {}
         self._lock = threading.Lock()
@@ -126,6 +131,9 @@ class Fleet:
     def start(self, name: str, instance: str | None = None, **variables: str) -> None:
         """Start a worker ``kind-number``; ``instance`` lets it pass for another."""
         kind = name.split("-")[0]
+        socket_path = str(self.folder / f"{name}.health")
+        if self._with_health:
+            variables["EXCHANGE_HEALTH_SOCKET"] = socket_path
         environment = clean_environment(
             **{
                 "EXCHANGE_REDIS_URL": self.redis.url,
@@ -140,7 +148,8 @@ class Fleet:
             }
         )
         command = [sys.executable, "-m", "exchange", "run", kind]
-        child = Child(name, command, environment, self.folder / f"{name}.log")
+        health = HealthWatch(socket_path, kind in HTTP_KINDS) if self._with_health else None
+        child = Child(name, command, environment, self.folder / f"{name}.log", health)
         with self._lock:
             old = self._children.pop(name, None)
             if old is not None:
