@@ -1,4 +1,4 @@
-"""The oracles C1 to C9 of reliability.md, asked after a scenario."""
+"""The oracles, asked after a scenario: C1 to C9 here, C10 to C12 in modules of their own."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ from protocol.partitions import PARTITIONS_DEFAULT, all_partitions, partition_na
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel, RedisError, pairs
 from runtime.redis.order_log import Heads
+from tests.faults import order_of_time, replaying
 from tests.faults.load import ACKNOWLEDGED, UNKNOWN, BrokersAtWork
 from tests.support.naive import NaiveEngine
 from tests.support.running import bearer
@@ -64,6 +65,8 @@ def judge(load: BrokersAtWork, with_reference: bool = True) -> Verdict:
     verdict.problems += journal.problems
     verdict.trades = len(journal.trades)
     _webhooks(load, journal, verdict)
+    verdict.problems += order_of_time.late_orders(load.acknowledged())
+    verdict.problems += load.reader.violations
     channel = fleet.channel()
     engine = create_engine(sqlalchemy_url(fleet.postgres.url))
     try:
@@ -74,6 +77,7 @@ def judge(load: BrokersAtWork, with_reference: bool = True) -> Verdict:
             verdict.problems += [
                 f"replay: {r.partition}: {r.problem}" for r in replay_all(connection) if r.problem
             ]
+        verdict.problems += replaying.problems_of(fleet.postgres.url, channel)
     finally:
         engine.dispose()
         channel.close()
