@@ -1,4 +1,4 @@
-"""``make faults``: every row of the matrix, a line each, and totals."""
+"""``make faults``: every row of the matrix, a line each, and totals; or bugs that are planted."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from tests.faults import planted
 from tests.faults.matrix import ROWS
 from tests.faults.row import SHORT, Budget
 
@@ -14,6 +15,10 @@ from tests.faults.row import SHORT, Budget
 def main() -> int:
     options = parse([*sys.argv[1:]])
     budget = budget_of(options)
+    if options.planted:
+        missed = planted.run(options.seed, budget, [n for n in options.only.split(",") if n])
+        print(f"total: {missed} planted bugs not caught")
+        return 1 if missed else 0
     wanted = [name for name in options.only.split(",") if name]
     started = time.monotonic()
     acknowledged = lost = duplicated = faults = failed = 0
@@ -48,7 +53,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=None, help="random kills; 200, short: 15")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="rows, with commas between")
+    parser.add_argument("--only", default="", help="rows (or numbers of bugs), commas between")
+    parser.add_argument("--planted", action="store_true", help="plant bugs; each must be caught")
     parser.add_argument("--redis", type=Path, default=None, help="another redis-server")
     parser.add_argument("--short", action="store_true", help="short outages, for a first look")
     return parser.parse_args(arguments)

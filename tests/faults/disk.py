@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
 
@@ -23,6 +23,7 @@ _ENV = shutil.which("env") or "/usr/bin/env"
 _SOURCE = Path(__file__).with_name("shim.c")
 _CONTROL = struct.Struct("<iiq")  # Milliseconds, errno, syncs.
 _RECORD = struct.Struct("<5q")
+_LIES = -1
 _WRITE, _SYNC, _SYNCED, _TRUNCATE, _GONE = range(1, 6)
 
 
@@ -72,6 +73,9 @@ class _File:
 class Disk:
     """The disk of one server. ``folder`` gets the files by which its library is told and tells."""
 
+    lies: ClassVar[bool] = False
+    """Whether every disk says that it has synced and has not (a bug that is planted)."""
+
     def __init__(self, folder: Path, name: str) -> None:
         assert COMPILER is not None, "the row looks for a compiler first"
         self._library = folder / f"{name}.so"
@@ -98,7 +102,7 @@ class Disk:
     def set(self, delay_ms: int = 0, error: int = 0) -> None:
         """How long each sync takes from now on, and with which errno it fails; 0 for no failure."""
         with self._control.open("r+b") as file:
-            file.write(struct.pack("<ii", delay_ms, error))
+            file.write(struct.pack("<ii", delay_ms, _LIES if self.lies else error))
 
     @property
     def syncs(self) -> int:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import httpx
 import psutil
@@ -52,6 +52,9 @@ class Fleet:
     ``disk_mib`` gives a server a small disk of its own, and ``with_disks`` puts the disks of both
     servers into the hands of the test (``tests/faults/disk.py``). ``with_health`` ends a worker
     that hangs, as ``exchange up`` does."""
+
+    source: ClassVar[Path | None] = None
+    """Where workers have their code from, if it is not the source itself (``planted.py``)."""
 
     def __init__(
         self,
@@ -142,6 +145,7 @@ class Fleet:
                 "EXCHANGE_ENV": "development",
                 "EXCHANGE_INSTANCE": instance or name,
                 "EXCHANGE_PORT": str(self.port),
+                **self._code(),
                 **self._variables,
                 **self._per_worker.get(name, {}),
                 **variables,
@@ -157,6 +161,11 @@ class Fleet:
                 old.wait()
             child.start()
             self._children[name] = child
+
+    def _code(self) -> dict[str, str]:
+        if self.source is None:
+            return {}
+        return {"PYTHONPATH": str(self.source), "PYTHONSAFEPATH": "1"}
 
     def remove(self, name: str) -> None:
         """SIGKILL a worker that is not to come back until :meth:`start`."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.faults.fleet import Fleet, pause
 from tests.faults.load import BrokersAtWork
@@ -73,9 +74,9 @@ def skipped(fault: str, seed: int, why: str = "only root may mount a small disk"
 
 
 @contextmanager
-def trading(fleet: Fleet, seed: int, **options: float) -> Iterator[BrokersAtWork]:
+def trading(fleet: Fleet, seed: int, **options: Any) -> Iterator[BrokersAtWork]:
     """Brokers at work, some trades done."""
-    with BrokersAtWork(fleet, seed, **options) as load:  # type: ignore[arg-type]
+    with BrokersAtWork(fleet, seed, **options) as load:
         pause(WARM_UP_SECONDS)
         yield load
 

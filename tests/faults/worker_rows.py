@@ -11,6 +11,7 @@ from tests.faults.oracles import judge
 from tests.faults.proxy import Proxy
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
 from tests.support.eventually import eventually
+from tests.support.running import free_port
 
 
 def kills(seed: int, budget: Budget) -> Row:
@@ -99,6 +100,34 @@ def two_owners(seed: int, budget: Budget) -> Row:
         if not exits:
             verdict.problems.append("both went on")
         return Row("two matchers own one partition", seed, verdict, note=f"{exits} exits")
+
+
+READS_MIN = 200
+
+
+def read_elsewhere(seed: int, budget: Budget) -> Row:
+    """Brokers read from three processes at random while workers die: no answer is older than one
+    before it."""
+    ports = [free_port(), free_port()]
+    kinds = {**KINDS, "http": 2, "readapi": 1}
+    own = {
+        "http-2": {"EXCHANGE_PORT": str(ports[0])},
+        "readapi-1": {"EXCHANGE_PORT": str(ports[1])},
+    }
+    with Fleet(kinds, own) as fleet:
+        urls = [fleet.url, *[f"http://127.0.0.1:{port}" for port in ports]]
+        with trading(fleet, seed, pace=0.005, read_urls=urls) as load:
+            recovered = []
+            victims = ("matcher-1", "http-2", "persister-1", "redis", "readapi-1")
+            for name in victims:
+                pause(1)
+                at = time.monotonic()
+                fleet.kill(name)
+                recovered.append(seconds_to_recover(load, at))
+            eventually(lambda: load.reader.reads >= READS_MIN, 60, "enough reads")
+            verdict = judge(load)
+            note = f"{load.reader.reads} reads"
+            return Row("reads from any process", seed, verdict, len(victims), recovered, note)
 
 
 def _has_lost(proxy: Proxy, replies: int) -> bool:
