@@ -7,7 +7,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from tests.faults import planted
+from tests.faults import planted, sometimes
 from tests.faults.matrix import ROWS
 from tests.faults.row import SHORT, Budget
 
@@ -22,10 +22,13 @@ def main() -> int:
     wanted = [name for name in options.only.split(",") if name]
     started = time.monotonic()
     acknowledged = lost = duplicated = faults = failed = 0
+    ran: list[str] = []
     for row in ROWS:
         name = row.__name__
         if wanted and name not in wanted:
             continue
+        print(f"{name} …", file=sys.stderr, flush=True)
+        ran.append(name)
         try:
             result = row(options.seed, budget)
         except Exception:  # noqa: BLE001 - the other rows are wanted all the same.
@@ -41,6 +44,12 @@ def main() -> int:
         if not result.passed:
             failed += 1
             _print_repeat(name, options)
+    print("sometimes (C13): what was reached how often", *sometimes.table(ran), sep="\n")
+    unreached = sometimes.unreached(ran)
+    if unreached:
+        failed += 1
+        print(f"C13: never reached: {', '.join(unreached)}")
+        _print_repeat(options.only, options)
     minutes = (time.monotonic() - started) / 60
     print(
         f"total: {faults} faults, {acknowledged} acknowledged, {lost} lost,"
@@ -67,7 +76,9 @@ def budget_of(options: argparse.Namespace) -> Budget:
 
 
 def _print_repeat(name: str, options: argparse.Namespace) -> None:
-    command = f"python -m tests.faults --only {name} --seed {options.seed}"
+    command = f"python -m tests.faults --seed {options.seed}"
+    if name:
+        command += f" --only {name}"
     if options.kills is not None:
         command += f" --kills {options.kills}"
     if options.short:

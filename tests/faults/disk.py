@@ -73,8 +73,8 @@ class _File:
 class Disk:
     """The disk of one server. ``folder`` gets the files by which its library is told and tells."""
 
-    lies: ClassVar[bool] = False
-    """Whether every disk says that it has synced and has not (a bug that is planted)."""
+    liar: ClassVar[str] = ""
+    """The server whose disk says that it has synced and has not (a bug that is planted)."""
 
     def __init__(self, folder: Path, name: str) -> None:
         assert COMPILER is not None, "the row looks for a compiler first"
@@ -102,7 +102,9 @@ class Disk:
     def set(self, delay_ms: int = 0, error: int = 0) -> None:
         """How long each sync takes from now on, and with which errno it fails; 0 for no failure."""
         with self._control.open("r+b") as file:
-            file.write(struct.pack("<ii", delay_ms, _LIES if self.lies else error))
+            file.write(
+                struct.pack("<ii", delay_ms, _LIES if self._data.name == self.liar else error)
+            )
 
     @property
     def syncs(self) -> int:

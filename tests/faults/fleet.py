@@ -27,6 +27,7 @@ from protocol import keys
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions
 from runtime.redis.channel import Channel, RedisError
 from runtime.redis.state import HTTP_KINDS
+from tests.faults import sometimes
 from tests.faults.disk import Disk, DiskPostgres, DiskRedis
 from tests.support.eventually import eventually
 from tests.support.running import bearer, clean_environment, free_port
@@ -55,6 +56,8 @@ class Fleet:
 
     source: ClassVar[Path | None] = None
     """Where workers have their code from, if it is not the source itself (``planted.py``)."""
+    refusals: ClassVar[list[str]] = []
+    """What workers of all fleets said when they refused to run."""
 
     def __init__(
         self,
@@ -105,6 +108,8 @@ class Fleet:
         self.stop_workers()
         self.postgres.stop()
         self.redis.stop()
+        for path in self.folder.glob("*-[0-9].log"):
+            sometimes.note_log(path.read_text(errors="replace"))
         for server in self._disk_mib:
             subprocess.run(["umount", str(self.folder / server)], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -218,6 +223,7 @@ class Fleet:
                         child.watch()
                     except WorkerRefused as error:
                         self.refused[name] = str(error)
+                        self.refusals.append(str(error))
                         del self._children[name]
 
     def wait_ready(self) -> None:

@@ -10,6 +10,7 @@ from tests.faults.fleet import KINDS, SERVERS, Fleet, pause
 from tests.faults.oracles import judge
 from tests.faults.proxy import Proxy
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
+from tests.faults.sometimes import reached
 from tests.support.eventually import eventually
 from tests.support.running import free_port
 
@@ -60,7 +61,9 @@ def failpoints(seed: int, budget: Budget) -> Row:
                 fleet.start(name, EXCHANGE_FAILPOINTS=spelled)
                 before = fleet.restarts(name)
                 pause(budget.failpoint_seconds)
-                deaths += fleet.restarts(name) - before
+                died = fleet.restarts(name) - before
+                deaths += died
+                reached(f"failpoint {point}", died)
             fleet.start(name)
         total = sum(len(points) for points in FAILPOINTS.values())
         verdict = judge(load)
