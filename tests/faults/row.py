@@ -53,6 +53,8 @@ class Budget:
     frozen_seconds: float = 10.0
     overload_seconds: float = 60.0
     failpoint_seconds: float = 5.0
+    failpoint_more_seconds: float = 60.0
+    """How much longer a failpoint may take until it is reached for the first time."""
     reference_commands: int = 10_000
     redis_binary: Path | None = None
 
@@ -64,6 +66,7 @@ SHORT = Budget(
     frozen_seconds=5.0,
     overload_seconds=5.0,
     failpoint_seconds=1.0,
+    failpoint_more_seconds=0.0,
     reference_commands=1_000,
 )
 """For `make test`."""

@@ -92,7 +92,7 @@ static void note_write(int file, int64_t offset, int64_t count) {
             if (length < 0) abort();
             note(WRITE, (int64_t)status.st_ino, offset, grows_from, old, length);
             offset += length, count -= length;
-        } while (length && count > 0);
+        } while (count > 0 && offset < status.st_size);
     }
     errno = saved;
 }
@@ -161,3 +161,8 @@ int rename(const char *from, const char *to) {
     note_gone(to);
     return real_rename(from, to);
 }
+
+/* The same under the names that programs use which were built for large files. */
+ssize_t pwrite64(int, const void *, size_t, off_t) __attribute__((alias("pwrite")));
+ssize_t pwritev64(int, const struct iovec *, int, off_t) __attribute__((alias("pwritev")));
+int ftruncate64(int, off_t) __attribute__((alias("ftruncate")));
