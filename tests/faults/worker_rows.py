@@ -156,7 +156,7 @@ def lost_replies(seed: int, budget: Budget) -> Row:
                 for _ in range(10):
                     proxy.lose()
                     pause(0.3)
-                eventually(partial(_has_lost, proxy, 5), 10, "replies to be lost")
+                eventually(partial(_has_lost, proxy, 5), 30, "replies to be lost")
                 fleet.start(name)
                 fleet.wait_ready()
                 verdict = judge(load)
