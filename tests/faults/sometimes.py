@@ -76,3 +76,18 @@ _expect(
     *(f"failpoint log.{moment}" for moment in ("send", "sent", "received")),
     *("failpoint courier.sent", "failpoint reads.sent"),
 )
+_expect(
+    ("kills",),
+    *("state new", "state partially_filled", "state filled"),
+    *("state canceled user_request", "state canceled mass_cancel", "state canceled ioc_remainder"),
+    *("state canceled no_liquidity", "state canceled fok_not_filled"),
+    *("state canceled self_trade_prevention", "state rejected post_only_would_cross"),
+    *("answer 201", "answer cancel 204", "answer amend 200", "answer cancel-all 200"),
+    *("answer read order 200", "answer read book 200"),
+)
+_expect(("redis_away",), "answer 503 unavailable")
+_expect(("full_memory",), "answer 503 overloaded")
+_expect(("lost_replies",), "answer 503 outcome_unknown", "answer 200")
+_expect(("two_owners", "frozen_workers"), "worker fenced")
+_expect(("cut_log",), "worker start refused")
+_expect(("poison",), "worker dead letter", "refused by the matcher: unreadable")
