@@ -7,6 +7,7 @@ on such a server.
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol import keys
@@ -15,7 +16,7 @@ from protocol.partitions import all_partitions
 from runtime.postgres import history
 from runtime.process.errors import HistoryMismatch, ServerRefused
 from runtime.process.settings import Settings
-from runtime.redis.channel import Channel, pairs
+from runtime.redis.channel import Channel, FunctionCall, pairs, raise_errors
 from runtime.redis.functions import library
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ REQUIRED = {
     "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
+_CLUSTER = ("cluster-enabled", "cluster-require-full-coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,13 @@ def _name_history_in_partitions(channel: Channel, genesis: Genesis) -> None:
     """Each partition knows its history. Where a reset has come in between, it names the later one,
     and the next call of this process learns of it."""
     batches = [keys.batch(partition) for partition in all_partitions(genesis.partitions)]
-    channel.all_ok([("HSETNX", batch, "history", genesis.history_id) for batch in batches])
-    named = channel.all_ok([("HGET", batch, "history") for batch in batches])
-    others = [p for p, name in enumerate(named) if name.decode() != genesis.history_id]
+    naming = [("HSETNX", batch, "history", genesis.history_id) for batch in batches]
+    channel.call_each([FunctionCall(command, int) for command in naming])
+    named = channel.call_each(
+        [FunctionCall(("HGET", batch, "history"), bytes.decode) for batch in batches]
+    )
+    # A partition whose node is away is named when it is gained (Ownership).
+    others = [p for p, name in enumerate(named) if name != genesis.history_id and type(name) is str]
     if others and read(channel) == genesis:
         raise HistoryMismatch(
             f"partition {others[0]} is in another history than the exchange: stop all workers and"
@@ -106,9 +112,11 @@ def read(channel: Channel) -> Genesis:
 
 
 def _check_server(channel: Channel, settings: Settings) -> None:
-    reply = channel.execute("CONFIG", "GET", *REQUIRED)
-    present = {name.decode(): value.decode() for name, value in pairs(reply)}
-    wrong = {name: value for name, value in REQUIRED.items() if present.get(name) != value}
+    wrong: dict[str, str] = {}
+    for reply in raise_errors(channel.each_node("CONFIG", "GET", *REQUIRED, *_CLUSTER)):
+        present = {name.decode(): value.decode() for name, value in pairs(reply)}
+        _check_kind(channel, present)
+        wrong |= {name: value for name, value in REQUIRED.items() if present.get(name) != value}
     if not wrong:
         return
     wanted = ", ".join(f"{name} {value}" for name, value in wrong.items())
@@ -119,3 +127,18 @@ def _check_server(channel: Channel, settings: Settings) -> None:
         f"Redis could lose acknowledged orders: set {wanted}"
         " (or EXCHANGE_UNSAFE_REDIS=1 for an experiment)"
     )
+
+
+def _check_kind(channel: Channel, present: Mapping[str, str]) -> None:
+    """A node of a cluster is to be reached as a cluster."""
+    if channel.is_cluster:
+        if present.get("cluster-require-full-coverage") != "no":
+            log.warning(
+                "while one node is away no partition trades",
+                extra={"wanted": "cluster-require-full-coverage no"},
+            )
+    elif present.get("cluster-enabled") == "yes":
+        raise ServerRefused(
+            "this Redis is a node of a Redis Cluster: name its nodes as"
+            " EXCHANGE_REDIS_URL=redis+cluster://host:port,host:port"
+        )
