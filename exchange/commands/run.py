@@ -34,6 +34,10 @@ def up(
         int, typer.Option(min=1, max=64, help="Number of HTTP processes. They share the port.")
     ] = 1,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    redis_nodes: Annotated[
+        int,
+        typer.Option(min=1, max=16, help="Number of Redis nodes. From 2 on they form a cluster."),
+    ] = 1,
 ) -> None:
     """Run the whole exchange on this machine, and stop it with Ctrl-C.
 
@@ -44,7 +48,7 @@ def up(
     from exchange.up import up as run_until_stopped
 
     try:
-        run_until_stopped(data, port, matchers, ingress, host)
+        run_until_stopped(data, port, matchers, ingress, host, redis_nodes)
     except ExchangeError as error:
         complain(f"exchange up: {error}")
         raise typer.Exit(1) from error

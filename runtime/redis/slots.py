@@ -75,6 +75,11 @@ class SlotMap:
         """The masters that have slots."""
         return sorted({address for address in self._owners if address})
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The address of the owner of each slot; empty while nothing is known."""
+        return tuple(self._owners)
+
     def owner(self, slot: int) -> str:
         """The address of the master of this slot; empty where nobody has it."""
         return self._owners[slot] if self._owners else ""
