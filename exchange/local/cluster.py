@@ -64,6 +64,7 @@ class ClusterNode(EmbeddedRedis):
             # The partitions of the other nodes trade on while one is away.
             "cluster-require-full-coverage": "no",
             "requirepass": self._password,
+            "primaryauth": self._password,  # A slot that moves is copied from node to node.
             "maxmemory": str(int(shared["maxmemory"]) // self._share),
         }
 
