@@ -231,6 +231,8 @@ class AsyncChannel:
     """The same for asyncio. One pipeline at a time: callers queue on a lock. ``on_connect`` is
     awaited on every new connection before anything is sent; what it raises is the caller's."""
 
+    is_cluster = False
+
     def __new__(cls, url: str, *_arguments: Any, **_options: Any) -> "AsyncChannel":
         if cls is AsyncChannel and is_cluster(url):
             from runtime.redis.cluster_async import ClusterAsyncChannel  # It imports this module.

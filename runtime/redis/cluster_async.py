@@ -134,6 +134,8 @@ async def send_again(nodes: Nodes, parts: Sequence[Part], send: Send) -> None:
 class ClusterAsyncChannel(AsyncChannel):
     """See the module. An exception of ``on_connect`` that is no ``RedisError`` is the caller's."""
 
+    is_cluster = True
+
     def __init__(
         self,
         url: str,

@@ -7,6 +7,7 @@ on such a server.
 
 import logging
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ REQUIRED = {
     "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
+RESET_SECONDS_MAX = 5.0
 _CLUSTER = ("cluster-enabled", "cluster-require-full-coverage")
 
 
@@ -81,6 +83,20 @@ def found_or_join(channel: Channel, settings: Settings) -> Genesis:
 def _name_history_in_partitions(channel: Channel, genesis: Genesis) -> None:
     """Each partition knows its history. Where a reset has come in between, it names the later one,
     and the next call of this process learns of it."""
+    deadline = time.monotonic() + RESET_SECONDS_MAX if channel.is_cluster else 0.0
+    while others := _name_history(channel, genesis):
+        if read(channel) != genesis:
+            return
+        if time.monotonic() >= deadline:
+            raise HistoryMismatch(
+                f"partition {others[0]} is in another history than the exchange: stop all workers"
+                " and run `exchange restore --replace`"
+            )
+        time.sleep(0.05)  # A reset of a cluster is no single step.
+
+
+def _name_history(channel: Channel, genesis: Genesis) -> list[int]:
+    """Name it where none is named. Returns the partitions that name another one."""
     batches = [keys.batch(partition) for partition in all_partitions(genesis.partitions)]
     naming = [("HSETNX", batch, "history", genesis.history_id) for batch in batches]
     channel.call_each([FunctionCall(command, int) for command in naming])
@@ -88,12 +104,7 @@ def _name_history_in_partitions(channel: Channel, genesis: Genesis) -> None:
         [FunctionCall(("HGET", batch, "history"), bytes.decode) for batch in batches]
     )
     # A partition whose node is away is named when it is gained (Ownership).
-    others = [p for p, name in enumerate(named) if name != genesis.history_id and type(name) is str]
-    if others and read(channel) == genesis:
-        raise HistoryMismatch(
-            f"partition {others[0]} is in another history than the exchange: stop all workers and"
-            " run `exchange restore --replace`"
-        )
+    return [p for p, name in enumerate(named) if name != genesis.history_id and type(name) is str]
 
 
 def read(channel: Channel) -> Genesis:
