@@ -107,7 +107,7 @@ class Channel:
 
     def call(self, function: FunctionCall[T]) -> T:
         """One call of a Function, and what it answered."""
-        return function.read(self.execute(*function.command))
+        return function.read(self.all_ok([function.command])[0])
 
     def call_all(self, functions: Sequence[FunctionCall[T]]) -> list[T]:
         """Calls in one pipeline, and what each answered."""
@@ -269,7 +269,7 @@ class AsyncChannel:
 
     async def call(self, function: FunctionCall[T]) -> T:
         """See :meth:`Channel.call`."""
-        return function.read(await self.execute(*function.command))
+        return function.read((await self.all_ok([function.command]))[0])
 
     async def all_ok(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See :meth:`Channel.all_ok`."""
