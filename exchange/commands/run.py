@@ -1,4 +1,4 @@
-"""Commands that run the exchange or a part of it: up, run, migrate, demo, postgres."""
+"""Commands that run the exchange or a part of it, or prepare its servers."""
 
 from enum import Enum
 from pathlib import Path
@@ -100,6 +100,26 @@ def migrate() -> None:
         typer.echo(upgrade_configured())
     except ExchangeError as error:
         complain(str(error))
+        raise typer.Exit(1) from error
+
+
+def form_cluster() -> None:
+    """Form a Redis Cluster of the nodes that EXCHANGE_REDIS_URL names.
+
+    The nodes meet, and slots and partitions are shared out equally. A cluster that was formed
+    before keeps its slots. `exchange up --redis-nodes` does this itself.
+    """
+    from exchange.local.forming import form_url
+    from runtime.process.settings import Settings, load
+    from runtime.redis.slots import is_cluster
+
+    try:
+        url = load(Settings).redis_url
+        if not is_cluster(url):
+            raise ExchangeError("EXCHANGE_REDIS_URL must be redis+cluster://host:port,…")
+        typer.echo(f"{form_url(url)} nodes form a cluster")
+    except ExchangeError as error:
+        complain(f"exchange form-cluster: {error}")
         raise typer.Exit(1) from error
 
 

@@ -7,25 +7,18 @@ and meanwhile the other nodes go on.
 import os
 import secrets
 import socket
-import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from exchange.local.binaries import valkey_server
-from exchange.local.servers import EmbeddedRedis, ServerFailed
-from protocol import keys
-from protocol.partitions import PARTITIONS_MAX
+from exchange.local.forming import Node, form
+from exchange.local.servers import EmbeddedRedis
 from runtime.process.errors import ExchangeError
-from runtime.redis.channel import Channel, RedisError
-from runtime.redis.slots import SlotMap, slot_of
 
-SLOTS = 16384
 NODE_TIMEOUT_MS = 2000
 """After so long without an answer the others call a node failed. Nobody takes its place."""
-FORM_SECONDS_MAX = 30.0
 HOST = "127.0.0.1"
+BUS_OFFSET = 10_000
 
 
 class OtherKind(ExchangeError):
@@ -42,9 +35,10 @@ class ClusterNode(EmbeddedRedis):
         self._dir = data / f"redis-{number}"
         self._share = count
         self._password = password
-        self.port, self._bus_port = _free_ports(2)
+        self.port = _free_port()
         self.address = f"{HOST}:{self.port}"
         self.url = f"redis://:{password}@{self.address}"
+        self.node = Node(self.url, self.address)
 
     @property
     def shown(self) -> str:
@@ -58,7 +52,6 @@ class ClusterNode(EmbeddedRedis):
             **shared,
             "bind": HOST,
             "port": str(self.port),
-            "cluster-port": str(self._bus_port),
             "cluster-enabled": "yes",
             "cluster-node-timeout": str(NODE_TIMEOUT_MS),
             # The partitions of the other nodes trade on while one is away.
@@ -76,13 +69,7 @@ class ClusterNode(EmbeddedRedis):
         return [str(self._binary or valkey_server()), str(path)]
 
     def ask(self, *command: Any) -> Any:
-        with closing(Channel(self.url, "exchange-embedded")) as channel:
-            return channel.execute(*command)
-
-    def info(self) -> dict[str, str]:
-        """CLUSTER INFO."""
-        lines = self.ask("CLUSTER", "INFO").decode().splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
+        return self.node.ask(*command)
 
 
 class EmbeddedCluster:
@@ -106,53 +93,12 @@ class EmbeddedCluster:
         self.form()
 
     def form(self) -> None:
-        """Let the nodes that run meet, share out the slots that nobody has, and wait until all of
-        them agree. A cluster that was formed before keeps its slots."""
-        first = self.nodes[0]
-        for node in self.nodes[1:]:
-            first.ask("CLUSTER", "MEET", HOST, node.port, node._bus_port)
-        self._wait(lambda node: int(node.info()["cluster_known_nodes"]) == len(self.nodes))
-        # A node tells its slots once it has met the others.
-        self._wait(lambda node: self._slots(node).owners == self._slots(first).owners)
-        owners = self._slots(first)
-        for number, node in enumerate(self.nodes):
-            plan = planned_slots(len(self.nodes))
-            missing = [s for s in range(SLOTS) if not owners.owner(s) and plan[s] == number]
-            if missing:
-                node.ask("CLUSTER", "ADDSLOTS", *missing)
-        self._wait(lambda node: node.info()["cluster_state"] == "ok")
-        self._wait(lambda node: self._slots(node).nodes == sorted(n.address for n in self.nodes))
-
-    def _slots(self, node: ClusterNode) -> SlotMap:
-        slots = SlotMap(self.url)
-        slots.learn(node.ask("CLUSTER", "SLOTS"), node.address)
-        return slots
-
-    def _wait(self, agrees: Callable[[ClusterNode], bool]) -> None:
-        deadline = time.monotonic() + FORM_SECONDS_MAX
-        for node in self.nodes:
-            while True:
-                try:
-                    if agrees(node):
-                        break
-                except RedisError as error:
-                    raise ServerFailed(f"{node.name} does not answer: {error}") from error
-                if time.monotonic() > deadline:
-                    raise ServerFailed("the nodes of Redis do not find together; see their logs")
-                time.sleep(0.02)
+        """Let the nodes that run find together."""
+        form([node.node for node in self.nodes])
 
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()
-
-
-def planned_slots(nodes: int) -> list[int]:
-    """Which of ``nodes`` gets each slot: equal shares, of the partitions too."""
-    plan = [slot * nodes // SLOTS for slot in range(SLOTS)]
-    for partition in range(PARTITIONS_MAX):
-        plan[slot_of(keys.heads(partition))] = partition % nodes
-    plan[slot_of(keys.REGISTRY)] = 0
-    return plan
 
 
 def nodes_of(data: Path) -> int:
@@ -188,12 +134,11 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _free_ports(count: int) -> Sequence[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def _free_port() -> int:
+    """A port that is free, and with it the one at which nodes talk to one another."""
+    while True:
+        with socket.socket() as client, socket.socket() as bus:
+            client.bind((HOST, 0))
+            port: int = client.getsockname()[1]
+            if port + BUS_OFFSET < 65536 and bus.connect_ex((HOST, port + BUS_OFFSET)):
+                return port

@@ -1,6 +1,7 @@
 """Channels, links and feeds on a real Redis Cluster of three nodes."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from runtime.redis.members import redis_time_ms
 from tests.support.builders import ALICE
 from tests.support.eventually import eventually
 from tests.support.feeding import KnownExchange, history_of, list_symbol
+from tests.support.running import EXCHANGE, clean_environment
 from tests.support.slots import begin_move, end_move, move, move_at_once, move_keys, owner
 
 PARTITIONS = range(16)
@@ -367,3 +369,30 @@ def test_a_directory_keeps_its_number_of_nodes(tmp_path: Path) -> None:
     for wanted in (1, 3):
         with pytest.raises(OtherKind, match="a Redis Cluster of 2 nodes"):
             refuse_other_kind(tmp_path, wanted)
+
+
+def test_nodes_that_run_are_formed_by_the_command(short_dir: Path) -> None:
+    unformed = EmbeddedCluster(short_dir / "f", 2)
+    try:
+        for node in unformed.nodes:
+            node.start()
+        for _ in range(2):  # The second time everything is as it should be.
+            done = form_cluster(unformed.url)
+            assert (done.returncode, done.stdout) == (0, "2 nodes form a cluster\n"), done.stderr
+        channel = Channel(unformed.url, "tests")
+        assert channel.pipeline([("SET", keys.stored(p), 1) for p in PARTITIONS]) == [b"OK"] * 16
+        channel.close()
+    finally:
+        unformed.stop()
+    assert form_cluster(unformed.url).returncode == 1
+
+
+def form_cluster(url: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*EXCHANGE, "form-cluster"],
+        env=clean_environment(EXCHANGE_REDIS_URL=url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

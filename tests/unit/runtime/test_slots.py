@@ -4,7 +4,7 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, ResponseError, TryAgainError
 
-from exchange.local.cluster import planned_slots
+from exchange.local.forming import planned_slots
 from protocol import keys
 from runtime.redis.channel import Channel
 from runtime.redis.cluster import ClusterChannel
