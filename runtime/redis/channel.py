@@ -119,6 +119,10 @@ class Channel:
         those that can be reached; an error reply is in its place."""
         return self.pipeline([command])
 
+    def each_replica(self, *command: Any) -> list[Any]:
+        """The same to the replicas of a Redis Cluster."""
+        return []
+
     def call_each(self, functions: Sequence[FunctionCall[Any]]) -> list[Any]:
         """:meth:`call_all`. On a Redis Cluster, what one node has refused or left without an answer
         is in the place of what the Function answered (``redirects.NODE_ERRORS``)."""

@@ -124,6 +124,19 @@ class ClusterChannel(Channel):
         self._read(parts)
         return [part.reply for part in parts if not isinstance(part.reply, LOST)]
 
+    def each_replica(self, *command: Any) -> list[Any]:
+        self._learn()
+        replies = []
+        for address in self._slots.replicas:
+            channel = Channel(self._slots.url(address), self._name, LEARN_TIMEOUT)
+            try:
+                replies += channel.pipeline([command])
+            except LOST:
+                continue  # It cannot be asked.
+            finally:
+                channel.close()
+        return replies
+
     def call_each(self, functions: Sequence[FunctionCall[Any]]) -> list[Any]:
         replies = self.pipeline([function.command for function in functions])
         answers: list[Any] = []

@@ -30,6 +30,7 @@ REQUIRED = {
     "maxmemory-policy": "noeviction",
 }
 RESET_SECONDS_MAX = 5.0
+_NO_FAILOVER = "cluster-replica-no-failover"
 _CLUSTER = ("cluster-enabled", "cluster-require-full-coverage")
 
 
@@ -128,6 +129,10 @@ def _check_server(channel: Channel, settings: Settings) -> None:
         present = {name.decode(): value.decode() for name, value in pairs(reply)}
         _check_kind(channel, present)
         wrong |= {name: value for name, value in REQUIRED.items() if present.get(name) != value}
+    # A replica that takes over has not all that its master has acknowledged.
+    for reply in raise_errors(channel.each_replica("CONFIG", "GET", _NO_FAILOVER)):
+        if dict(pairs(reply)).get(_NO_FAILOVER.encode()) != b"yes":
+            wrong[_NO_FAILOVER] = "yes"
     if not wrong:
         return
     wanted = ", ".join(f"{name} {value}" for name, value in wrong.items())

@@ -61,6 +61,8 @@ class SlotMap:
         self._user = f"{user}@" if user else ""
         self._rest = split.path + (f"?{split.query}" if split.query else "")
         self._owners: list[str] = []
+        self.replicas: list[str] = []
+        """The addresses of those that are known."""
 
     def url(self, address: str) -> str:
         """The URL of one node."""
@@ -87,11 +89,15 @@ class SlotMap:
     def learn(self, reply: Sequence[Any], asked: str) -> None:
         """Take in what the node ``asked`` has answered to CLUSTER SLOTS."""
         owners = [""] * 16384
+        replicas = set()
         host_asked = asked.rpartition(":")[0]
-        for first, last, (host, port, *_), *_ in reply:
-            address = f"{host.decode() if host else host_asked}:{int(port)}"
+        for first, last, *nodes in reply:
+            address, *others = [
+                f"{host.decode() if host else host_asked}:{int(port)}" for host, port, *_ in nodes
+            ]
             owners[first : last + 1] = [address] * (last + 1 - first)
-        self._owners = owners
+            replicas |= {*others}
+        self._owners, self.replicas = owners, sorted(replicas)
 
     def move(self, slot: int, address: str) -> None:
         """A node has said that another one has this slot now."""

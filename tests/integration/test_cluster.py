@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from redis.exceptions import TryAgainError
 
-from exchange.local.cluster import EmbeddedCluster, OtherKind, refuse_other_kind
+from exchange.local.cluster import (
+    HOST,
+    ClusterNode,
+    EmbeddedCluster,
+    OtherKind,
+    refuse_other_kind,
+)
 from ingress.appender import Appender
 from ingress.pressure import Pressure
 from protocol import codec, keys
@@ -371,20 +377,18 @@ def test_a_directory_keeps_its_number_of_nodes(tmp_path: Path) -> None:
             refuse_other_kind(tmp_path, wanted)
 
 
-def test_nodes_that_run_are_formed_by_the_command(short_dir: Path) -> None:
-    unformed = EmbeddedCluster(short_dir / "f", 2)
+@pytest.fixture(scope="module")
+def formed(short_dir: Path) -> Iterator[EmbeddedCluster]:
+    """Two nodes that the command has formed."""
+    pair = EmbeddedCluster(short_dir / "f", 2)
     try:
-        for node in unformed.nodes:
+        for node in pair.nodes:
             node.start()
-        for _ in range(2):  # The second time everything is as it should be.
-            done = form_cluster(unformed.url)
-            assert (done.returncode, done.stdout) == (0, "2 nodes form a cluster\n"), done.stderr
-        channel = Channel(unformed.url, "tests")
-        assert channel.pipeline([("SET", keys.stored(p), 1) for p in PARTITIONS]) == [b"OK"] * 16
-        channel.close()
+        done = form_cluster(pair.url)
+        assert (done.returncode, done.stdout) == (0, "2 nodes form a cluster\n"), done.stderr
+        yield pair
     finally:
-        unformed.stop()
-    assert form_cluster(unformed.url).returncode == 1
+        pair.stop()
 
 
 def form_cluster(url: str) -> "subprocess.CompletedProcess[str]":
@@ -396,3 +400,31 @@ def form_cluster(url: str) -> "subprocess.CompletedProcess[str]":
         timeout=60,
         check=False,
     )
+
+
+def test_nodes_that_run_are_formed_by_the_command(formed: EmbeddedCluster) -> None:
+    channel = Channel(formed.url, "tests")
+    assert channel.pipeline([("SET", keys.stored(p), 1) for p in PARTITIONS]) == [b"OK"] * 16
+    channel.close()
+    refused = form_cluster("redis://127.0.0.1:1")
+    assert refused.returncode == 1
+    assert "redis+cluster://" in refused.stderr
+
+
+def test_a_replica_that_may_take_over_is_refused(formed: EmbeddedCluster, short_dir: Path) -> None:
+    master = formed.nodes[0]
+    replica = ClusterNode(short_dir / "f", 3, 2, master.options()["requirepass"])
+    channel = Channel(formed.url, "tests")
+    try:
+        replica.start()
+        replica.ask("CLUSTER", "MEET", HOST, master.port)
+        eventually(lambda: replica.node.info()["cluster_state"] == "ok", 20, "it to have met them")
+        replica.ask("CLUSTER", "REPLICATE", master.ask("CLUSTER", "MYID"))
+        eventually(lambda: channel.each_replica("PING") == [b"PONG"], 20, "it to be known")
+        with pytest.raises(ServerRefused, match="cluster-replica-no-failover yes"):
+            found_or_join(channel, load(Settings, {}))
+        replica.ask("CONFIG", "SET", "cluster-replica-no-failover", "yes")
+        found_or_join(channel, load(Settings, {}))
+    finally:
+        channel.close()
+        replica.stop()

@@ -35,7 +35,13 @@ def move_keys(source: ClusterNode, target: ClusterNode, *names: str | bytes) -> 
 
 
 def end_move(cluster: EmbeddedCluster, partition: int, target: ClusterNode) -> None:
-    """All keys are there: the slot belongs to ``target``."""
+    """Move what is left, and let the slot belong to ``target``."""
+    for node in cluster.nodes:
+        while names := node.ask("CLUSTER", "GETKEYSINSLOT", slot(partition), 2):
+            if node is target:
+                break
+            # Slowly, so that commands meet a slot of which a part is here and a part there.
+            move_keys(node, target, *names)
     target_id = target.ask("CLUSTER", "MYID")
     for node in (target, *cluster.nodes):
         node.ask("CLUSTER", "SETSLOT", slot(partition), "NODE", target_id)
@@ -43,10 +49,7 @@ def end_move(cluster: EmbeddedCluster, partition: int, target: ClusterNode) -> N
 
 def move(cluster: EmbeddedCluster, partition: int, target: ClusterNode) -> None:
     """Move a slot as redis-cli does: key by key, while it is in use."""
-    source = begin_move(cluster, partition, target)
-    while names := source.ask("CLUSTER", "GETKEYSINSLOT", slot(partition), 2):
-        # Slowly, so that commands meet a slot of which a part is here and a part there.
-        move_keys(source, target, *names)
+    begin_move(cluster, partition, target)
     end_move(cluster, partition, target)
 
 
