@@ -283,6 +283,11 @@ class AsyncChannel:
         """See :meth:`Channel.each_node`."""
         return await self.pipeline([command])
 
+    async def ok_where_possible(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """:meth:`all_ok`. On a Redis Cluster, what one node has refused or left without an answer
+        is in the place of its reply (``redirects.NODE_ERRORS``)."""
+        return await self.all_ok(commands)
+
     async def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See :meth:`Channel.pipeline`."""
         if not commands:

@@ -17,6 +17,7 @@ from runtime.redis.cluster import LEARN_SECONDS, LEARN_TIMEOUT, LOST, in_turns
 from runtime.redis.many import RedisCommand, StreamsRead
 from runtime.redis.redirects import (
     AGAIN_SECONDS,
+    NODE_ERRORS,
     PAUSE_SECONDS,
     SLOTS_COMMAND,
     NoNode,
@@ -151,6 +152,11 @@ class ClusterAsyncChannel(AsyncChannel):
         parts = [Part(command, keys.REGISTRY) for _ in addresses]
         await self._send_parts({a: [p] for a, p in zip(addresses, parts, strict=True)})
         return [part.reply for part in parts if not isinstance(part.reply, LOST)]
+
+    async def ok_where_possible(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        replies = await self.pipeline(commands)
+        raise_errors([reply for reply in replies if not isinstance(reply, NODE_ERRORS)])
+        return replies
 
     async def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See ``ClusterChannel.pipeline``."""

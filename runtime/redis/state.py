@@ -17,6 +17,7 @@ from runtime.redis.channel import Channel, pairs, raise_errors
 from runtime.redis.lags import OWNER_KINDS, lag_commands, parse_lags
 from runtime.redis.members import MEMBER_TIMEOUT_MS, Member, Traffic, members, redis_time_ms
 from runtime.redis.order_log import Heads
+from runtime.redis.redirects import NODE_ERRORS
 
 CALENDAR = "calendar"  # It shares partitions too, but may be absent.
 HTTP_KINDS = ("http", "ingress", "readapi")
@@ -100,13 +101,20 @@ def read(channel: Channel, health_sockets: str = "") -> ExchangeState:
 
 
 def _partition(channel: Channel, partition: int) -> PartitionState:
-    *replies, heads, open_orders = channel.all_ok(
-        [
-            *lag_commands(partition),
-            ("HGETALL", keys.heads(partition)),
-            ("HLEN", keys.open_orders(partition)),
-        ]
-    )
+    """Where the node of a partition is away, nobody works for it, and nothing else is known."""
+    try:
+        *replies, heads, open_orders = channel.all_ok(
+            [
+                *lag_commands(partition),
+                ("HGETALL", keys.heads(partition)),
+                ("HLEN", keys.open_orders(partition)),
+            ]
+        )
+    except NODE_ERRORS:
+        if not channel.is_cluster:
+            raise
+        name = partition_name(partition)
+        return PartitionState(name, Owners(None, None, None), 0, 0, 0, 0, 0, 0, 0)
     lags, logs = parse_lags(replies), Heads.parse(dict(pairs(heads))).sequences
     return PartitionState(
         partition=partition_name(partition),
