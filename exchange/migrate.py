@@ -4,8 +4,10 @@ from importlib import resources
 
 from alembic import command
 from alembic.config import Config
+from psycopg import Error as PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
+from persister.schema import changing_schema
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.process.errors import ExchangeError, SettingsError
 from runtime.process.settings import Settings, load
@@ -21,7 +23,10 @@ def alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    command.upgrade(alembic_config(url), "head")
+    """Raises :class:`ExchangeError` while a persister still writes under an older schema, and when
+    the database belongs to a later release."""
+    with changing_schema(url):
+        command.upgrade(alembic_config(url), "head")
 
 
 def migrate() -> str:
@@ -32,7 +37,7 @@ def migrate() -> str:
         raise SettingsError("set EXCHANGE_DATABASE_URL to the URL of the PostgreSQL database")
     try:
         upgrade(url)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, PostgresError) as error:
         raise ExchangeError(
             f"the database could not be brought to the newest schema: {error}"
         ) from error

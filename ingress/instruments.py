@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ingress.appender import Appender
 from ingress.intake import in_the_log
+from ingress.listing import place_symbol
 from ingress.refusals import registration_unknown
 from protocol import codec, ids, keys
 from protocol.commands import BustTrade, Command, SetInstrument, SetStatus
@@ -31,7 +32,6 @@ from runtime.postgres.archive import ArchivedTrade
 from runtime.redis.channel import AsyncChannel, NotConnected, RedisError
 from runtime.redis.functions.append import AppendRequest, Urgency
 from runtime.redis.functions.register import register
-from runtime.redis.functions.register_instrument import register_instrument
 
 BAND_MAX = 100_000
 AUCTION_SECONDS_MAX = 86_400
@@ -177,10 +177,7 @@ async def list_instrument(context: Context, channel: AsyncChannel, symbol: str) 
     known = context.directory.instruments.get(symbol)
     if known is not None:
         return known
-    listed = await context.call(
-        channel,
-        lambda genesis: register_instrument(genesis.history_id, symbol, genesis.partitions),
-    )
+    listed = await place_symbol(context, channel, symbol)
     await context.registry.refresh()
     return listed
 

@@ -1,11 +1,13 @@
 """Symbols: known ones from memory, new ones listed when the policy is open."""
 
 from ingress.refusals import symbol_not_listed
+from protocol import keys
 from protocol.enums import ListingPolicy
 from protocol.registry import Instrument
 from runtime.http.context import Context
 from runtime.redis.channel import AsyncChannel
 from runtime.redis.functions.register_instrument import register_instrument
+from runtime.redis.members import loads_told
 
 
 async def known_symbol(context: Context, symbol: str) -> Instrument | None:
@@ -29,7 +31,13 @@ async def list_symbol(context: Context, channel: AsyncChannel, symbol: str) -> I
     instrument = await known_symbol(context, symbol)
     if instrument is not None:
         return instrument
+    return await place_symbol(context, channel, symbol)
+
+
+async def place_symbol(context: Context, channel: AsyncChannel, symbol: str) -> Instrument:
+    """List a symbol on the partition that is the least busy now."""
+    loads = loads_told(await channel.execute("HVALS", keys.workers("matcher")))
     return await context.call(
         channel,
-        lambda genesis: register_instrument(genesis.history_id, symbol, genesis.partitions),
+        lambda genesis: register_instrument(genesis.history_id, symbol, genesis.partitions, loads),
     )

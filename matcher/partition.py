@@ -14,7 +14,8 @@ Logs = list[tuple[str, list[RawEntry]]]
 class Partition:
     """``news`` holds the symbols whose log may have more than ``engine`` has applied, and
     ``carried`` the new entries that the bells have brought of other symbols. ``bell`` is the last
-    bell that was heard, ``told_bell`` the last one that a commit has named."""
+    bell that was heard, ``told_bell`` the last one that a commit has named. ``applied`` counts the
+    entries that this worker has applied."""
 
     number: int
     engine: Engine
@@ -22,6 +23,7 @@ class Partition:
     batch_hash: str
     bell: int = 0
     told_bell: int = 0
+    applied: int = 0
     agenda: Agenda = field(default_factory=Agenda)
     news: set[str] = field(default_factory=set)
     carried: dict[str, list[RawEntry]] = field(default_factory=dict)

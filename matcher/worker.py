@@ -79,7 +79,9 @@ class MatcherWorker(Worker):
         return self._owned.states
 
     def open(self) -> None:
-        self._owned = Ownership(self._channel, self._settings, "matcher", self._recover)
+        self._owned = Ownership(
+            self._channel, self._settings, "matcher", self._recover, lambda state: state.applied
+        )
         self._tend()
 
     def step(self) -> None:
@@ -216,6 +218,7 @@ class MatcherWorker(Worker):
                 self._apply_log(partition, changes, symbol, entries)
             unsent.append(self._take(partition, changes))
             unsent_entries += len(changes)
+            partition.applied += len(changes)
             self._flight.entries += len(changes)
             self._flight.trades += changes.trades
             if unsent_entries >= SEND_AT:

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from persister.candles import UPSERT_CANDLES
 from persister.numbers import ToldBatch, give_numbers
 from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
+from persister.schema import hold_schema
 from protocol import codec
 from protocol.batches import GENESIS_HASH
 from protocol.candles import Days
@@ -192,8 +193,13 @@ def _connect(url: str) -> Connection:
         connect_timeout=CONNECT_SECONDS_MAX,
         options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
     )
-    connection.execute(_CREATE_LANDING)
-    connection.commit()
+    try:
+        hold_schema(connection)
+        connection.execute(_CREATE_LANDING)
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -17,7 +17,7 @@ key                        type    writer         readers                  trimm
                                    readapi
 {exchange}:timers:armed    hash    ingress,       ingress                  ingress, when fired
                                    readapi
-{exchange}:workers:KIND    hash    every worker   leases, status           entries pruned by age
+{exchange}:workers:KIND    hash    every worker   leases, ingress, status  entries pruned by age
 {exchange}:listeners       string  readapi        persister                TTL
 {pNN}:heads                hash    ingress        ingress, matcher         never (one per symbol)
 {pNN}:bell                 stream  ingress        matcher                  append, MAXLEN

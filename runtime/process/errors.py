@@ -18,7 +18,7 @@ class SettingsError(ExchangeError):
 
 
 class ServerRefused(ExchangeError):
-    """Redis or PostgreSQL is set up so that acknowledged orders could be lost."""
+    """Redis or PostgreSQL is set up so that something could be lost, or for another release."""
 
 
 class HistoryMismatch(ExchangeError):

@@ -5,11 +5,13 @@ so that nothing of it is left when the partition is lost.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from protocol.partitions import all_partitions
 from runtime.process.settings import Settings
+from runtime.process.sharing import LoadMeter
 from runtime.redis.channel import Channel, RedisError
 from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
@@ -22,6 +24,7 @@ State = TypeVar("State")
 
 class Ownership(Generic[State]):
     """The partitions of one worker. ``states`` maps each to what ``recover`` has returned for it.
+    ``count`` says how many commands of a partition were ever handled; by it they are shared.
 
     Made when the worker opens; raises what :func:`~runtime.redis.genesis.found_or_join` does.
     """
@@ -32,6 +35,7 @@ class Ownership(Generic[State]):
         settings: Settings,
         kind: str,
         recover: Callable[[int], State],
+        count: Callable[[State], int] = lambda state: 0,
     ) -> None:
         self.genesis = found_or_join(channel, settings)
         self.leases = Leases(
@@ -47,6 +51,8 @@ class Ownership(Generic[State]):
         self._settings = settings
         self._recover = recover
         self._was_away = False
+        self._count = count
+        self._meter = LoadMeter(time.monotonic())
 
     @property
     def history_id(self) -> str:
@@ -59,7 +65,8 @@ class Ownership(Generic[State]):
         """
         if not self.leases.due:
             return
-        gained, lost = self.leases.tend()
+        counts = {partition: self._count(state) for partition, state in self.states.items()}
+        gained, lost = self.leases.tend(self._meter.read(counts, time.monotonic()))
         for partition in lost:
             log.warning("partition lost", extra={"partition": partition})
             self.states.pop(partition, None)
@@ -69,10 +76,15 @@ class Ownership(Generic[State]):
             found_or_join(self._channel, self._settings)
             self._was_away = False
         for partition in sorted(gained):
+            started = time.monotonic()
             try:
-                self.states[partition] = self._recover(partition)
+                state = self.states[partition] = self._recover(partition)
             except RedisError as error:
                 self.away([partition], error)
+                continue
+            milliseconds = round((time.monotonic() - started) * 1000, 1)
+            log.info("partition recovered", extra={"partition": partition, "ms": milliseconds})
+            self._meter.begin(partition, self._count(state), self.leases.known_load(partition))
         surplus = self.leases.surplus()
         if surplus:
             for partition in surplus:

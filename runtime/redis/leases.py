@@ -13,22 +13,31 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from protocol import keys
 from runtime.process.errors import Fenced, HistoryChanged, HistoryMismatch
+from runtime.process.sharing import plan
 from runtime.redis.channel import Channel
 from runtime.redis.functions.acquire import acquire
 from runtime.redis.functions.beat import Pulse
 from runtime.redis.functions.current import current
 from runtime.redis.functions.release import release
 from runtime.redis.functions.renew import renew
-from runtime.redis.members import Heart, Member
+from runtime.redis.members import Heart, Member, Share
 
 log = logging.getLogger(__name__)
 
 TTL_MS = 3000
 TEND_SECONDS = 0.5
+MOVING_SECONDS = 0.05
+"""Instead of ``TEND_SECONDS`` while partitions are about to be moved, so that they are not without
+an owner for long."""
+MOVING_SECONDS_MAX = 1.5
+GIVING_SECONDS = 2.0
+CALM_SECONDS = 10.0
+"""Out of ``CALM_SECONDS`` a worker gives partitions up in the first ``GIVING_SECONDS`` only, unless
+somebody has none."""
 
 
 class Leases:
@@ -50,9 +59,14 @@ class Leases:
         self._instance = instance
         self._partitions = tuple(partitions)
         self._incarnation = secrets.token_hex(8)
-        self._heart = Heart(channel, kind, instance, health_port)
+        self._heart = Heart(channel, kind, instance, health_port, share=self._told_share)
         self._members: list[Member] = []
         self._next_tend = 0.0
+        self._loads: Mapping[int, float] = {}
+        self._known_loads: dict[int, float] = {}
+        self._planned: set[int] | None = None
+        self._moves: set[tuple[str, int]] = set()
+        self._moving_until = self._giving_until = self._calm_until = 0.0
 
     @property
     def token(self) -> str:
@@ -71,12 +85,18 @@ class Leases:
     def due(self) -> bool:
         return time.monotonic() >= self._next_tend
 
-    def tend(self) -> tuple[set[int], set[int]]:
+    def known_load(self, partition: int) -> float:
+        """What the last owner has told of a partition, in commands a second."""
+        return self._known_loads.get(partition, 0.0)
+
+    def tend(self, loads: Mapping[int, float] = {}) -> tuple[set[int], set[int]]:
         """Heartbeat, renew, share. Returns the partitions gained and those lost to others.
+        ``loads`` are the commands a second of those that are held.
 
         Partitions that are to be given up for fairness are named by :meth:`surplus` instead, so
         that the worker can finish with them before it calls :meth:`release`.
         """
+        self._loads = loads
         lost = self._renew()
         return self._acquire(), lost
 
@@ -109,7 +129,16 @@ class Leases:
 
     def surplus(self) -> set[int]:
         """The partitions that this worker should give up so that all members have their share."""
-        return set(sorted(self.held)[self._share() :])
+        if self._planned is None:
+            return set(sorted(self.held)[self._share() :])
+        # For a moment workers may make different plans, and nobody would take what is given up.
+        wanted = {p for member in self._members for p in member.wants or ()}
+        surplus = (self.held - self._planned) & wanted
+        now = time.monotonic()
+        if surplus and now >= self._calm_until:
+            self._giving_until, self._calm_until = now + GIVING_SECONDS, now + CALM_SECONDS
+        may_give = now < self._giving_until or not all(m.loads for m in self._members)
+        return surplus if may_give else set()
 
     def release(self, partitions: Iterable[int]) -> None:
         """Give partitions up."""
@@ -137,24 +166,57 @@ class Leases:
             self._members = self._heart.heard(pulse)
         else:  # The members stay as they were seen last.
             log.warning("no heartbeat", extra={"error": str(pulse)})
+        self._planned = self._plan()
         assert isinstance(renewed, set), "an error is a lease that is not known to be ours"
         lost = self.held - renewed
         self.held -= lost
         return lost
 
+    def _told_share(self) -> Share:
+        loads = {partition: self._loads.get(partition, 0.0) for partition in sorted(self.held)}
+        return Share(loads, sorted((self._planned or set()) - self.held))
+
+    def _plan(self) -> set[int] | None:
+        """What this worker should own; ``None`` while a worker of an earlier version, which does
+        not tell what it owns, shares by the number of partitions."""
+        workers: dict[str, dict[int, float]] = {}
+        for member in sorted(self._members, key=lambda member: member.seen_ms):
+            if member.loads is None:
+                return None
+            workers[member.instance] = member.loads
+            self._known_loads.update(member.loads)
+        # What this worker holds is known for sure, so it comes last.
+        workers[self._instance] = workers.pop(self._instance, {})
+        planned = plan(workers, self._partitions, self._known_loads)
+        self._note_moves(
+            {(w, p) for w, owned in planned.items() for p in owned if p not in workers[w]}
+        )
+        return planned[self._instance]
+
+    def _note_moves(self, moves: set[tuple[str, int]]) -> None:
+        """Tend again soon while a worker is to get what it does not tell of yet."""
+        now = time.monotonic()
+        if moves != self._moves:
+            self._moves = moves
+            self._moving_until = now + MOVING_SECONDS_MAX
+        if moves and now < self._moving_until:
+            self._next_tend = now + MOVING_SECONDS
+
     def _share(self) -> int:
+        """How many partitions each worker has when all have the same number."""
         return math.ceil(len(self._partitions) / max(1, len(self._members)))
 
     def _acquire(self) -> set[int]:
-        wanted = self._share() - len(self.held)
-        free = [p for p in self._partitions if p not in self.held]
+        if self._planned is not None:
+            free = sorted(self._planned - self.held)
+            wanted = len(free)
+        else:
+            free = [p for p in self._partitions if p not in self.held]
+            wanted = self._share() - len(self.held)
         if wanted <= 0 or not free:
             return set()
-        # Each member starts looking at another place, so that they seldom try for the same one.
-        start = hash(self._instance) % len(free)
-        turned = free[start:] + free[:start]
         gained: set[int] = set()
-        for together in [[p] for p in turned] if self._channel.is_cluster else [turned]:
+        for together in [[p] for p in free] if self._channel.is_cluster else [free]:
             if len(gained) < wanted:
                 gained |= self._take(together, wanted - len(gained))
         self.held |= gained

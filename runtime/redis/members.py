@@ -4,8 +4,9 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,10 +27,19 @@ class Traffic(msgspec.Struct, frozen=True):
     p99_ms: float | None
 
 
+class Share(NamedTuple):
+    """See :class:`Member`."""
+
+    loads: dict[int, float] | None
+    wants: list[int] | None
+
+
 class Member(msgspec.Struct):
     """A heartbeat. ``seen_ms`` is the clock of Redis, so that all agree on who is alive.
     ``memory_bytes`` is what the process holds of the machine's memory; ``traffic`` is what HTTP
-    processes tell. Both are ``None`` from a process of an earlier version."""
+    processes tell. Workers that share partitions tell ``loads``, commands a second of each that
+    they own, and ``wants``, what they are to get from others. ``None`` comes from a process that
+    does not share, or of an earlier version."""
 
     instance: str
     pid: int
@@ -38,6 +48,8 @@ class Member(msgspec.Struct):
     health_port: int | None = None
     memory_bytes: int | None = None
     traffic: Traffic | None = None
+    loads: dict[int, float] | None = None
+    wants: list[int] | None = None
 
 
 def redis_time_ms(channel: Channel) -> int:
@@ -51,6 +63,13 @@ def members(channel: Channel, kind: str) -> list[Member]:
     return [msgspec.json.decode(value, type=Member) for value in stored.values()]
 
 
+def loads_told(heartbeats: Iterable[bytes]) -> dict[int, float]:
+    """Commands a second of each partition, from the heartbeats of the workers that share them."""
+    told = [msgspec.json.decode(heartbeat, type=Member) for heartbeat in heartbeats]
+    told.sort(key=lambda member: member.seen_ms)
+    return {p: load for member in told for p, load in (member.loads or {}).items()}
+
+
 def memory_bytes() -> int:
     """What this process holds of the machine's memory (its resident set)."""
     pages = int(Path("/proc/self/statm").read_bytes().split()[1])
@@ -59,7 +78,7 @@ def memory_bytes() -> int:
 
 class Heart:
     """The heartbeat of this process. ``port`` is where it can be asked, ``traffic`` says what it
-    has answered."""
+    has answered, ``share`` what it owns and wants."""
 
     def __init__(
         self,
@@ -68,12 +87,14 @@ class Heart:
         instance: str,
         port: int | None,
         traffic: Callable[[], Traffic] | None = None,
+        share: Callable[[], Share] | None = None,
     ) -> None:
         self._channel = channel
         self._kind = kind
         self._instance = instance
         self._port = port
         self._traffic = traffic
+        self._share = share
         self._clock_offset_ms = 0.0
         self._knows_clock = False
 
@@ -91,6 +112,7 @@ class Heart:
         """The call that says so, for a pipeline; its reply is for :meth:`heard`."""
         if not self._knows_clock:
             self._note_clock(redis_time_ms(self._channel))
+        share = self._share() if self._share is not None else Share(None, None)
         me = Member(
             self._instance,
             os.getpid(),
@@ -99,6 +121,8 @@ class Heart:
             self._port,
             memory_bytes(),
             self._traffic() if self._traffic is not None else None,
+            share.loads,
+            share.wants,
         )
         return beat(self._kind, self._instance, msgspec.json.encode(me))
 

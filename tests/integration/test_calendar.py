@@ -125,10 +125,11 @@ def test_of_two_calendars_each_symbol_is_told_by_one(
     day: Day, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.redis.leases.TEND_SECONDS", 0)
+    monkeypatch.setattr("runtime.redis.leases.MOVING_SECONDS", 0)
     symbols = [list_symbol(day.channel, f"S{number}") for number in range(16)]
     first, second = day.calendar(instance="c1"), day.calendar(instance="c2")
     for day.now_ms in (tuesday(9), tuesday(9, 45)):
-        for worker in (first, second, first, second):
+        for worker in (first, second, first, second, first, second):
             worker.step()
     assert [len(worker._owned.states) for worker in (first, second)] == [8, 8]
     assert [day.statuses(symbol) for symbol in symbols] == [["closed", "auction"]] * 16

@@ -1,5 +1,7 @@
 """Leases, heartbeats and watermarks: one call for many partitions, and what each refuses."""
 
+import time
+
 import pytest
 
 from protocol import keys
@@ -9,8 +11,9 @@ from runtime.redis.channel import Channel
 from runtime.redis.events import EventReader
 from runtime.redis.functions.mark_notified import mark_notified
 from runtime.redis.functions.mark_stored import StoredMark, mark_stored
+from runtime.redis.functions.register_instrument import register_instrument
 from runtime.redis.functions.trim import StoredStreams, trim
-from runtime.redis.leases import TTL_MS, Leases
+from runtime.redis.leases import MOVING_SECONDS, TTL_MS, Leases
 from runtime.redis.members import Heart, members
 from runtime.redis.registry import registry_entries
 from tests.support.builders import ALICE
@@ -23,17 +26,27 @@ def leases(channel: Channel, instance: str) -> Leases:
     return Leases(channel, "persister", instance, history_of(channel), range(PARTITIONS))
 
 
+def settle(*workers: Leases) -> None:
+    """Each tells what it owns and wants, and gives up what others have asked for."""
+    for _ in range(4):
+        for worker in workers:
+            worker.tend()
+            worker.release(worker.surplus())
+
+
 def test_two_workers_share_and_the_one_that_stays_takes_all(channel: Channel) -> None:
     first, second = leases(channel, "a"), leases(channel, "b")
     assert first.tend() == ({0, 1, 2, 3}, set())
     assert second.tend() == (set(), set())
     first.tend()
-    surplus = first.surplus()
-    assert len(surplus) == 2
-    first.release(surplus)
-    assert second.tend() == (surplus, set())
+    second.tend()
+    first.tend()
+    assert len(first.held) == 4  # Nothing is given up before it is released.
+    settle(first, second)
+    assert len(first.held) == len(second.held) == 2
+    left = set(second.held)
     second.leave()
-    assert first.tend() == (surplus, set())
+    assert first.tend() == (left, set())
     assert 0 < channel.execute("PTTL", keys.lease(0, "persister")) <= TTL_MS
 
 
@@ -122,3 +135,49 @@ def test_the_registry_is_read_to_its_end_however_few_batches_are_wanted(channel:
     for raw in (reader.read({}, 2, None).registry, reader.skim([], 2, 1).registry):
         assert [sequence for sequence, _ in registry_entries(raw)] == [3, 4, 5, 6, 7]
     assert reader.read({0: 0}, 7, None).registry == []
+
+
+def test_who_is_busy_gives_up_what_another_one_has_asked_for(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = leases(channel, "a"), leases(channel, "b")
+    settle(first, second)
+    idle, busy = dict.fromkeys(second.held, 0.0), dict.fromkeys(first.held, 500.0)
+    monkeypatch.setattr(first, "_giving_until", 0.0)
+    first.tend(busy)
+    second.tend(idle)  # Now it knows that it is to get one, and tells so the next time.
+    assert second.seconds_to_tend <= MOVING_SECONDS
+    monkeypatch.setattr(first, "_calm_until", 0.0)
+    first.tend(busy)
+    assert first.surplus() == set()
+    second.tend(idle)
+    monkeypatch.setattr(first, "_calm_until", time.monotonic() + 1)
+    first.tend(busy)
+    assert first.surplus() == set()  # It has given partitions up not long ago.
+    monkeypatch.setattr(first, "_calm_until", 0.0)
+    surplus = first.surplus()
+    assert len(surplus) == 1
+    first.release(surplus)
+    assert second.tend(idle) == (surplus, set())
+    assert second.known_load(*surplus) == 500.0
+
+
+def test_beside_a_worker_that_does_not_tell_its_loads_the_number_counts(channel: Channel) -> None:
+    worker = leases(channel, "a")
+    worker.tend()
+    Heart(channel, "persister", "of an earlier version", None).beat()
+    worker.tend(dict.fromkeys(worker.held, 0.0))
+    assert len(worker.surplus()) == 2
+
+
+def test_a_new_symbol_is_placed_where_it_is_quiet_and_there_where_few_are(
+    channel: Channel,
+) -> None:
+    history, loads = history_of(channel), {0: 55.0, 1: 9.0, 3: 1000.0}
+    placed = [
+        channel.call(register_instrument(history, f"S{number}", 4, loads)).partition
+        for number in range(4)
+    ]
+    assert placed == [1, 2, 1, 2]
+    again = channel.call(register_instrument(history, "S0", 4))
+    assert again.partition == 1

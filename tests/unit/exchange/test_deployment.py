@@ -97,6 +97,9 @@ def test_the_gateway_passes_to_services_that_exist(compose: dict[str, Any]) -> N
     text = (ROOT / "deploy" / "gateway.conf").read_text()
     named = set(re.findall(r"^\s+(?:GET|HEAD|default)\s+(\w+);", text, re.MULTILINE))
     assert named == {"ingress", "readapi"} <= set(compose["services"])
+    # Without these two the WebSocket of the feed ends at the gateway.
+    assert "proxy_set_header Upgrade $http_upgrade;" in text
+    assert "proxy_set_header Connection $connection_header;" in text
 
 
 def test_the_image_is_built_from_the_pins_of_the_core_alone() -> None:
