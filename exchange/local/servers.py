@@ -52,6 +52,12 @@ class _Server:
         self.name = name
         self.log_path = log_path
         self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for a person; without a password."""
+        return self.url
 
     @property
     def pid(self) -> int:
@@ -115,9 +121,14 @@ class EmbeddedRedis(_Server):
         self._socket = socket_dir(data) / "valkey.sock"
         self.url = f"unix://{self._socket}"
 
-    def start(self) -> None:
-        self._dir.mkdir(parents=True, exist_ok=True)
-        options = {
+    @property
+    def directories(self) -> list[Path]:
+        """Where its data lie."""
+        return [self._dir]
+
+    def options(self) -> dict[str, str]:
+        """What stands in its configuration, by name."""
+        return {
             "port": "0",
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
@@ -130,8 +141,16 @@ class EmbeddedRedis(_Server):
             # Before the machine has none left; orders are refused well before (decision 0014).
             "maxmemory": str(psutil.virtual_memory().total // 2),
         }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._spawn([str(self._binary or valkey_server()), *arguments])
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        options = self.options().items()
+        arguments = [part for name, value in options for part in (f"--{name}", value)]
+        return [str(self._binary or valkey_server()), *arguments]
+
+    def start(self) -> None:
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._spawn(self.command())
         self._wait_until(self._answers)
 
     def _answers(self) -> bool:

@@ -64,6 +64,7 @@ class Context:
         self.rate_limits = RateLimits(self.directory, self.keyring)
         self.archive = Archive(settings.database_url)
         self._link = Link(settings.redis_url, f"reads-{settings.instance}")
+        self._nodes = AsyncChannel(settings.redis_url, f"nodes-{settings.instance}")
         self._reads: Coalescer[tuple[RedisCommand, ...], list[object]] = Coalescer(
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
         )
@@ -117,6 +118,7 @@ class Context:
         await self.decisions.close()
         await self._reads.drain()
         await self._link.close()
+        await self._nodes.close()
         await self.registry.close()
         await self.archive.close()
 
@@ -129,6 +131,11 @@ class Context:
     async def read_in_task(self, *commands: RedisCommand) -> list[object]:
         """:meth:`read` for a task."""
         return raise_errors(await self._reads.submit(commands).future())
+
+    async def each_node(self, *command: str) -> list[bytes]:
+        """The replies of all servers that hold a part of the exchange, as far as they answer; for a
+        task. An error reply is raised."""
+        return raise_errors(await self._nodes.each_node(*command))
 
     async def fetch(self, function: FunctionCall[T]) -> T:
         """What a Function that only reads has answered; see :meth:`read`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tests.faults import (
     client_rows,
+    cluster_rows,
     disk_rows,
     engine_rows,
     feed_rows,
@@ -61,4 +62,8 @@ ROWS: tuple[Callable[[int, Budget], Row], ...] = (
     feed_rows.decisions_lost,
     feed_rows.hostile_subscribers,
     engine_rows.reference,
+    cluster_rows.node_killed,
+    cluster_rows.registry_node_killed,
+    cluster_rows.node_emptied,
+    cluster_rows.slot_moved,
 )

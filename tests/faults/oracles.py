@@ -122,7 +122,8 @@ def _behind(channel: Channel, load: BrokersAtWork) -> str:
         for name, mark in (("stored", stored), ("notified", notified)):
             if int(mark or 0) != int(number or 0):
                 return f"{name} {mark} of {number} of {partition_name(partition)}"
-    for key in channel.execute("KEYS", "{hook:*}:queue"):
+    queues = [key for found in channel.each_node("KEYS", "{hook:*}:queue") for key in found]
+    for key in queues:
         waiting = channel.execute("ZCARD", key)
         if waiting and load.receivers:
             return f"{waiting} webhooks wait"

@@ -16,6 +16,7 @@ from runtime.process.settings import Settings
 from runtime.redis.genesis import REQUIRED
 
 ROOT = Path(__file__).parents[3]
+NODES = ("redis-1", "redis-2", "redis-3")
 WATCHERS = ("prometheus", "grafana")
 WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier", "calendar")
 
@@ -48,13 +49,26 @@ def test_redis_runs_with_the_settings_that_workers_insist_on(compose: dict[str, 
         assert given[f"--{name}"] == value
 
 
+def test_a_node_of_the_cluster_runs_with_the_same_settings(compose: dict[str, Any]) -> None:
+    wanted = {**REQUIRED, "cluster-enabled": "yes", "cluster-require-full-coverage": "no"}
+    for name in NODES:
+        node = compose["services"][name]
+        assert node["profiles"] == ["cluster"]
+        assert node["environment"] == {"NODE": name}
+        for option, value in wanted.items():
+            assert f"--{option} {value}" in node["command"][-1]
+    former = compose["services"]["form-cluster"]
+    assert set(former["depends_on"]) == set(NODES)
+    assert former["command"] == ["form-cluster"]
+
+
 def test_services_have_health_checks_grace_and_volumes(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    for name in (*WORKERS, "redis", "postgres", "gateway", *WATCHERS):
+    for name in (*WORKERS, "redis", *NODES, "postgres", "gateway", *WATCHERS):
         assert services[name]["healthcheck"]["test"], name
-    for name in (*WORKERS, "redis", "postgres"):
+    for name in (*WORKERS, "redis", *NODES, "postgres"):
         assert services[name]["stop_grace_period"], name
-    with_volumes = ("redis", "postgres", "prometheus")
+    with_volumes = ("redis", *NODES, "postgres", "prometheus")
     volumes = [v for n in with_volumes for v in services[n]["volumes"]]
     named = {v.split(":")[0] for v in volumes if not v.startswith("./")}
     assert named == set(compose["volumes"])
