@@ -82,7 +82,7 @@ _expect(
     *("state canceled user_request", "state canceled mass_cancel", "state canceled ioc_remainder"),
     *("state canceled no_liquidity", "state canceled fok_not_filled"),
     *("state canceled self_trade_prevention", "state rejected post_only_would_cross"),
-    *("answer 201", "answer cancel 204", "answer amend 200", "answer cancel-all 200"),
+    *("answer 201", "answer cancel 204", "answer amend 200", "answer cancel-all 202"),
     *("answer read order 200", "answer read book 200"),
 )
 _expect(("redis_away",), "answer 503 unavailable")
