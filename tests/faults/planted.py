@@ -68,8 +68,8 @@ BUGS = (
     Bug(
         "an order is acknowledged although the log did not answer",
         "ingress/appender.py",
-        "            problem = outcome_unknown(error)\n        else:",
-        "            problem = LogPlace(10**12, 10**6)\n        else:",
+        "_is_refusal(reply) else outcome_unknown(reply)",
+        "_is_refusal(reply) else LogPlace(10**12, 10**6)",
         redis_rows.redis_killed,
         ("lost",),
     ),
