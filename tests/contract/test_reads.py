@@ -128,6 +128,11 @@ def test_health_needs_no_key(exchange: RunningExchange, path: str) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
+def test_no_kind_of_worker_is_missing(exchange: RunningExchange) -> None:
+    answer = httpx.get(f"{exchange.url}/health/ready", trust_env=False)
+    assert answer.json() == {"status": "ok", "redis": True, "missing": []}
+
+
 def test_metrics_count_requests(exchange: RunningExchange, alice: BrokerClient) -> None:
     alice.get("/balance")
     text = httpx.get(f"{exchange.url}/metrics", trust_env=False).text
