@@ -64,6 +64,7 @@ class Feed:
         self._reason = ""
         self._refusals = 0
         self._refused_at = 0.0
+        self._is_filling = False
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -82,7 +83,8 @@ class Feed:
         self._is_closed = True
         if self._connection is not None:
             await self._connection.close()
-        await self._reads.close()
+        if not self._is_filling:
+            await self._reads.close()
 
     async def subscribe(self, *channels: str) -> None:
         """Follow these channels too. The iterator raises a :class:`client.Problem` when the
@@ -140,11 +142,12 @@ class Feed:
 
     async def _fill(self, after: int, last: int) -> AsyncGenerator[FeedEvent, None]:
         """Read the reports that were missed."""
+        self._is_filling = True
         try:
             async with aclosing(self._reads.events(after=after)) as reports:
                 async for report in reports:
-                    if report.sequence > last:
-                        break  # The feed tells it.
+                    if report.sequence > last or self._is_closed:
+                        break  # The feed tells it, or nobody wants it.
                     for event in self._follower.fill(report):
                         yield event
         except Problem as problem:
@@ -152,8 +155,13 @@ class Feed:
                 raise RefusedForNow(problem) from problem
             if problem.code != CURSOR_EXPIRED:
                 raise
-        for event in self._follower.filled():
-            yield event
+        finally:
+            self._is_filling = False
+            if self._is_closed:
+                await self._reads.close()
+        if not self._is_closed:
+            for event in self._follower.filled():
+                yield event
 
     def _refuse(self, problem: Problem) -> None:
         """The exchange cannot give what was asked now. Raises the problem when that lasts."""

@@ -224,6 +224,7 @@ async def exchange_with_reports(
         status, content = answers.pop(0)
         response = connection.respond(status, json.dumps(content))
         response.headers["Connection"] = "close"
+        response.headers["Retry-After"] = "60"  # Longer than the client waits.
         return response
 
     async def serve_one(connection: ServerConnection) -> None:
@@ -287,10 +288,7 @@ def test_reports_that_are_not_kept_are_told_as_missed() -> None:
     asyncio.run(scene())
 
 
-def test_when_reports_cannot_be_read_it_connects_again_until_it_gives_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("client.feed.FILL_SECONDS_MAX", 0.01)
+def test_when_reports_cannot_be_read_it_connects_again_until_it_gives_up() -> None:
     away = HTTPStatus.SERVICE_UNAVAILABLE, {"code": "unavailable", "detail": "later"}
 
     async def scene() -> None:
@@ -310,3 +308,37 @@ def test_when_reports_cannot_be_read_it_connects_again_until_it_gives_up(
         assert (failed.value.code, failed.value.attempts) == ("unavailable", 2)
 
     asyncio.run(scene())
+
+
+def test_to_close_it_while_reports_are_read_ends_the_iterator() -> None:
+    async def scene() -> list[FeedEvent]:
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def answer(connection: ServerConnection, request: Request) -> Response | None:
+            if request.path == "/feed":
+                return None
+            asked.set()
+            await go_on.wait()
+            response = connection.respond(HTTPStatus.OK, json.dumps(page(4, 5)[1]))
+            response.headers["Connection"] = "close"
+            return response
+
+        async def serve_one(connection: ServerConnection) -> None:
+            await connection.recv()
+            await connection.send(json.dumps(orders_so_far(5)))
+            await connection.wait_closed()
+
+        async with serve(serve_one, "127.0.0.1", 0, process_request=answer) as server:
+            feed = follow_orders(f"http://127.0.0.1:{port_of(server)}", orders_after=3)
+
+            async def follow_it() -> list[FeedEvent]:
+                return [event async for event in feed]
+
+            following = asyncio.create_task(follow_it())
+            async with asyncio.timeout(20):
+                await asked.wait()
+                await feed.close()
+                go_on.set()
+                return await following
+
+    assert [type(event) for event in asyncio.run(scene())] == [Connected]
