@@ -43,8 +43,9 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str, redis_node
     installation = Installation(data)
     installation.lock()
     _check_port(host, port)
+    scheme = "https" if load(Settings, environment).tls_cert_file else "http"
     servers, cluster, addresses = _plan(
-        installation, environment, f"http://{host}:{port}", redis_nodes
+        installation, environment, f"{scheme}://{host}:{port}", redis_nodes
     )
     environment |= _variables(addresses, host, port)
     names = _names(matchers, ingress, calendars=1 if _has_calendar(environment) else 0)
@@ -60,7 +61,7 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str, redis_node
             _migrate(environment)
         _add_children(supervisor, installation, addresses, environment, names)
         with console.status("waiting until orders can be taken"):
-            _wait_until_ready(supervisor, addresses.url, console)
+            _wait_until_ready(supervisor, addresses, console)
         installation.publish(addresses)
         _show(console, supervisor, installation, addresses)
         while True:
@@ -203,21 +204,27 @@ def _watch(supervisor: Supervisor, console: Console) -> None:
         console.print(time.strftime("%H:%M:%S"), line, highlight=False)
 
 
-def _wait_until_ready(supervisor: Supervisor, url: str, console: Console) -> None:
-    """Orders can be taken, and every worker has answered once."""
+def _wait_until_ready(supervisor: Supervisor, addresses: Addresses, console: Console) -> None:
+    """Orders can be taken, and every worker has answered once.
+
+    An HTTP process is asked on its Unix socket, where it needs no certificate; it listens there
+    after it listens on its port.
+    """
     deadline = time.monotonic() + READY_SECONDS_MAX
-    with httpx.Client(trust_env=False, timeout=2.0) as client:
+    socket_path = str(Path(addresses.health_sockets) / f"http-1{HEALTH_SUFFIX}")
+    transport = httpx.HTTPTransport(uds=socket_path)
+    with httpx.Client(trust_env=False, timeout=2.0, transport=transport) as client:
         while time.monotonic() < deadline:
             _watch(supervisor, console)
             try:
-                ready = client.get(f"{url}/health/ready").status_code == httpx.codes.OK
+                ready = client.get("http://http-1/health/ready").status_code == httpx.codes.OK
                 if ready and all(child.has_answered for child in supervisor.children):
                     return
             except httpx.TransportError:
                 pass  # Not listening yet: that is what we are waiting for.
             time.sleep(WATCH_SECONDS)
     silent = [child.name for child in supervisor.children if not child.has_answered]
-    raise ExchangeError(f"{', '.join(silent) or url} does not answer; see the logs")
+    raise ExchangeError(f"{', '.join(silent) or addresses.url} does not answer; see the logs")
 
 
 def _show(

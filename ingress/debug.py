@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from ingress.audit import AuditTrail
 from ingress.controls import BrokerControls
 from runtime.http.context import Context
 from runtime.postgres import tables
@@ -39,8 +40,8 @@ class ResetAnswer(BaseModel):
     status: Literal["reset"] = "reset"
 
 
-def debug_router(context: Context, controls: BrokerControls) -> APIRouter:
-    router = APIRouter(prefix="/debug", tags=["debug"])
+def debug_router(context: Context, controls: BrokerControls, trail: AuditTrail) -> APIRouter:
+    router = APIRouter(prefix="/debug", tags=["debug"], route_class=trail.route_class)
 
     @router.post("/reset")
     async def begin_anew(request: Request) -> ResetAnswer:

@@ -28,6 +28,8 @@ from runtime.redis.channel import RedisError, client
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
+STUCK_SECONDS_MAX = 3.0
+_WORKING = ("postgres: startup", "postgres: walwriter")  # The one recovers, then the other writes.
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes, and PostgreSQL adds a suffix for its lock.
 _POSTGRES_SYSTEM_USER = "embedded_postgres"  # PostgreSQL refuses to run as root.
 _PR_SET_PDEATHSIG = 1
@@ -174,6 +176,7 @@ class EmbeddedPostgres(_Server):
         self._dir = data / "postgres"
         self._sockets = self._dir if _fits(self._dir) else socket_dir(data)
         self._user = _POSTGRES_SYSTEM_USER if os.geteuid() == 0 else None
+        self._look_at = self._worked_at = 0.0
         self.url = self._url(self.database)
 
     def _url(self, database: str) -> str:
@@ -223,7 +226,7 @@ class EmbeddedPostgres(_Server):
         self._spawn(
             [
                 *(str(postgres_programs() / "initdb"), "-D", str(self._dir), "-U", "postgres"),
-                *("--auth=trust", "--encoding=UTF8", "--locale=C"),
+                *("--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums"),
             ],
             self._user,
         )
@@ -238,8 +241,37 @@ class EmbeddedPostgres(_Server):
             return False
         return True
 
+    @property
+    def running(self) -> bool:
+        """Whether it serves or recovers. PostgreSQL 18 does neither, and stays so for ever, when a
+        sync fails while it recovers; also after the disk is well again."""
+        if not super().running:
+            return False
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + 1.0  # It costs some milliseconds.
+            if _works(self.pid):
+                self._worked_at = now
+        return now - self._worked_at < STUCK_SECONDS_MAX
+
     def stop(self) -> None:
         self._stop(signal.SIGINT)  # Fast shutdown: ends sessions, keeps everything committed.
+
+
+def _works(postmaster: int) -> bool:
+    """Whether one of the processes of PostgreSQL without which it is of no use is there."""
+    try:
+        children = psutil.Process(postmaster).children()
+    except psutil.NoSuchProcess:
+        return False
+    for child in children:
+        try:
+            title = child.cmdline()[:1]
+        except psutil.Error:  # It has just ended.
+            continue
+        if title and title[0].startswith(_WORKING):
+            return True
+    return False
 
 
 def _fits(directory: Path) -> bool:

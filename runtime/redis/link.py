@@ -79,8 +79,12 @@ class Link:
         """One reply per command, in order; an error reply is in its place.
 
         The promise fails with :class:`NotConnected` when nothing was sent, and with another
-        ``RedisError`` when the outcome is unknown.
+        ``RedisError`` when the outcome is unknown. Without commands there is nothing to wait for.
         """
+        if not commands:
+            nothing: Promise[list[Any]] = Promise()
+            nothing.keep([])
+            return nothing
         wire = self._wire
         # While nothing is awaited, anything to read is the end: the server went away while the
         # connection lay idle. Seen before sending, the outcome stays known.

@@ -11,6 +11,7 @@ import yaml
 
 from exchange.cli import GROUPS
 from exchange.commands.run import Worker
+from ingress.bodies import BATCH_BYTES_MAX
 from runtime.process.settings import Settings
 from runtime.redis.genesis import REQUIRED
 
@@ -97,6 +98,8 @@ def test_the_gateway_passes_to_services_that_exist(compose: dict[str, Any]) -> N
     text = (ROOT / "deploy" / "gateway.conf").read_text()
     named = set(re.findall(r"^\s+(?:GET|HEAD|default)\s+(\w+);", text, re.MULTILINE))
     assert named == {"ingress", "readapi"} <= set(compose["services"])
+    assert f"client_max_body_size {BATCH_BYTES_MAX // 1024}k;" in text
+    assert "location = /metrics { return 404; }" in text
     # Without these two the WebSocket of the feed ends at the gateway.
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     assert "proxy_set_header Connection $connection_header;" in text
