@@ -32,6 +32,7 @@ FEW, MANY = 100.0, 300.0  # Percent of B3: each request wakes everybody up, and 
 SECONDS = 10.0
 SEED = 42
 START_SECONDS_MAX = 60.0
+REFUSED_SHARE_MAX = 0.01
 PROGRAMS = {"valkey-server": "redis"}
 KINDS = ("http", "matcher", "persister", "notifier", "redis", "postgres")
 
@@ -130,6 +131,11 @@ def _run(console: Console, scale: float, *, webhooks: bool) -> Run:
         )
     if not result["passed"]:
         raise ExchangeError(f"the load of {scale:g} % failed: {result['checks']}")
+    if result["refused"] > REFUSED_SHARE_MAX * result["requests"]:
+        raise ExchangeError(
+            f"{result['refused']} of {result['requests']} requests were refused at {scale:g} % of"
+            " B3: this machine is too slow, or too busy with other work, to measure on"
+        )
     told = result["trade_to_webhook_ms"]
     return Run(scale, cores_by_kind(result["server"]), told["messages"] / SECONDS if told else 0.0)
 
