@@ -22,6 +22,7 @@ class Stage(str, Enum):
     MATCHER = "matcher"
     INGRESS = "ingress"
     STORE = "store"
+    SHARE = "share"
 
 
 def check(data: Data = None, as_json: AsJson = False) -> None:
@@ -59,8 +60,9 @@ def bench(
     """Measure how fast the stages are, each on servers of its own.
 
     book is matching in memory, matcher is from the log to committed results, ingress is orders
-    that are acknowledged after they are on disk, and store is from committed results to rows, with
-    what a command takes in memory and on disk. A running exchange is not touched.
+    that are acknowledged after they are on disk, store is from committed results to rows, with what
+    a command takes in memory and on disk, and share is the work of a matcher done by one, two and
+    four of them. A running exchange is not touched.
     """
     from exchange.bench.stages import measure
 
