@@ -33,6 +33,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "check": judge.check,
         "verify-journal": judge.verify_journal,
         "bench": judge.bench,
+        "plan": judge.plan,
         "simulate": judge.simulate,
         "compare": judge.compare,
         "replay-recording": judge.replay_recording,

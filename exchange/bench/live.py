@@ -68,7 +68,7 @@ def run_live(redis: EmbeddedRedis, seed: int) -> LiveResult:
 def _measure(worker: MatcherWorker, channel: Channel, feeder: Any) -> LiveResult:
     while worker.applied == RESTING_COMMANDS:
         worker.step()
-    redis_cpu, cpu = _redis_cpu(channel), time.process_time()
+    redis_spent, cpu = redis_cpu(channel), time.process_time()
     commits = _commits(worker)
     before = last = worker.applied
     steps = 0
@@ -77,10 +77,10 @@ def _measure(worker: MatcherWorker, channel: Channel, feeder: Any) -> LiveResult
         steps += worker.applied != last
         last = worker.applied
     cpu = time.process_time() - cpu
-    redis_cpu = _redis_cpu(channel) - redis_cpu
+    redis_spent = redis_cpu(channel) - redis_spent
     return LiveResult(
         cpu / LIVE_COMMANDS * 1e6,
-        redis_cpu / LIVE_COMMANDS * 1e6,
+        redis_spent / LIVE_COMMANDS * 1e6,
         (last - before) / steps,
         (_commits(worker) - commits) / steps,
     )
@@ -118,7 +118,7 @@ def _commits(worker: MatcherWorker) -> int:
     return sum(p.batch_number for p in worker.partitions.values())
 
 
-def _redis_cpu(channel: Channel) -> float:
+def redis_cpu(channel: Channel) -> float:
     """Seconds of CPU that Redis has used."""
     lines = channel.execute("INFO", "cpu").decode().splitlines()
     fields = dict(line.split(":", 1) for line in lines if ":" in line)

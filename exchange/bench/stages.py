@@ -9,11 +9,15 @@ from rich.table import Table
 from exchange.bench.book import bench_book
 from exchange.bench.ingress import bench_ingress
 from exchange.bench.matcher import bench_matcher
+from exchange.bench.share import bench_share
+from exchange.bench.store import bench_store
 
 STAGES: dict[str, Callable[[], dict[str, Any]]] = {
     "book": bench_book,
     "matcher": bench_matcher,
     "ingress": bench_ingress,
+    "store": bench_store,
+    "share": bench_share,
 }
 
 

@@ -21,6 +21,8 @@ class Stage(str, Enum):
     BOOK = "book"
     MATCHER = "matcher"
     INGRESS = "ingress"
+    STORE = "store"
+    SHARE = "share"
 
 
 def check(data: Data = None, as_json: AsJson = False) -> None:
@@ -57,13 +59,60 @@ def bench(
 ) -> None:
     """Measure how fast the stages are, each on servers of its own.
 
-    book is matching in memory, matcher is from the log to committed results, and ingress is
-    orders that are acknowledged after they are on disk. A running exchange is not touched.
+    book is matching in memory, matcher is from the log to committed results, ingress is orders
+    that are acknowledged after they are on disk, store is from committed results to rows, with what
+    a command takes in memory and on disk, and share is the work of a matcher done by one, two and
+    four of them. A running exchange is not touched.
     """
     from exchange.bench.stages import measure
 
     chosen = [s.value for s in Stage if s is not Stage.ALL] if stage is Stage.ALL else [stage.value]
     report(as_json, lambda console: measure(console, chosen))
+
+
+def plan(
+    percent: Annotated[
+        float, typer.Option(min=1, max=10_000_000, help="Load in percent of B3's.")
+    ] = 100,
+    hours: Annotated[float, typer.Option(min=0.1, max=24, help="Hours of trading a day.")] = 7,
+    webhooks: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Percent of the trades of which webhooks tell."),
+    ] = 100,
+    constants: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Calculate from what was measured into this file."),
+    ] = None,
+    measure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Measure on this machine first, and write it to FILE."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many processes and servers a load needs, and where it stops to grow.
+
+    It is calculated from what was measured with `exchange bench` and `exchange simulate`, on the
+    machine that it names. --measure does so on this machine, which takes some minutes.
+    """
+    from exchange.plan.constants import read, shipped, write
+    from exchange.plan.model import Load
+    from exchange.plan.model import plan as calculate
+    from exchange.plan.show import as_data, show
+    from simulator.errors import SimulationFailed
+
+    def produce(console: Console) -> dict[str, Any]:
+        if measure is not None:
+            from exchange.plan.measure import measure as measure_here
+
+            known = measure_here(console)
+            write(measure, known)
+        else:
+            known = shipped() if constants is None else read(constants)
+        answer = calculate(Load(percent, hours, webhooks / 100), known)
+        show(console, answer, known)
+        return as_data(answer, known)
+
+    report(as_json, produce, SimulationFailed)
 
 
 def simulate(

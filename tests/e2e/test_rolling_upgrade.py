@@ -55,7 +55,7 @@ def test_the_two_releases_are_not_the_same(earlier: Path) -> None:
         assert Path(run_of(source, "-c", where).strip()).is_relative_to(source)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_every_worker_is_replaced_under_load_and_nothing_is_lost(earlier: Path) -> None:
     with MixedFleet(earlier, KINDS) as fleet, BrokersAtWork(fleet, SEED, pace=0.04) as load:
         trade_on(load)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from exchange.plan.constants import shipped
+from exchange.plan.model import SHARE_OF_A_CORE
 from tests.support.kubernetes import OVERLAYS, Manifest, named, of_kind, overlay
 from tests.support.watching import metrics_of
 from tests.unit.docs.test_reference_pages import declared
@@ -69,3 +71,5 @@ def _hold_trigger(trigger: dict[str, Any]) -> None:
         assert metadata["query"] == f"sum(max by (partition) ({metric}))"
     else:
         assert metadata["query"] == f"sum(rate({metric}[1m]))"
+        # One more comes before a matcher has as much as it can do well.
+        assert float(metadata["threshold"]) < shipped().costs["matcher"].most(SHARE_OF_A_CORE)
