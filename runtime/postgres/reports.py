@@ -47,6 +47,7 @@ async def stored_reports(
                 and_(
                     journal.c.partition == events.c.partition,
                     journal.c.number == events.c.batch,
+                    journal.c.day == events.c.day,
                 ),
             )
             .where(
