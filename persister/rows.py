@@ -104,6 +104,15 @@ class Bust(NamedTuple):
     trade_number: int
     busted_at: datetime
     reason: str
+    symbol: str
+    quantity: int
+    buyer_broker_id: str
+    seller_broker_id: str
+
+    @property
+    def undone(self) -> list[tuple[str, int]]:
+        """By how many shares the holdings of its brokers change."""
+        return [(self.buyer_broker_id, -self.quantity), (self.seller_broker_id, self.quantity)]
 
 
 class Rows:
@@ -175,7 +184,9 @@ class Rows:
 
     def _add_bust(self, entry: BatchEntry, bust: TradeBusted) -> None:
         number, moment = entry.instrument_number, timestamp(entry.time_ms)
-        self.busts.append(Bust(number, bust.trade_number, moment, bust.reason))
+        brokers = (bust.buyer_broker_id, bust.seller_broker_id)
+        what = (entry.symbol, bust.quantity, *brokers)
+        self.busts.append(Bust(number, bust.trade_number, moment, bust.reason, *what))
         self._hold(bust.buyer_broker_id, entry.symbol, -bust.quantity)
         self._hold(bust.seller_broker_id, entry.symbol, bust.quantity)
 

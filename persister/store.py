@@ -51,6 +51,8 @@ _ADD_HOLDINGS = """
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[])
     ON CONFLICT (broker_id, symbol) DO UPDATE
     SET quantity = holdings.quantity + excluded.quantity"""
+_ADD_ARCHIVED = """
+    UPDATE archived_holdings SET quantity = quantity + %s WHERE broker_id = %s AND symbol = %s"""
 _TOLD = """
     SELECT number, reports FROM journal
     WHERE partition = %s AND number BETWEEN %s AND %s AND reports IS NOT NULL ORDER BY number"""
@@ -293,6 +295,9 @@ def _write(connection: Connection, rows: Rows) -> list[ToldBatch]:
         for bust in rows.busts:
             where = (bust.instrument_number, bust.trade_number)
             cursor.execute(_MARK_BUSTED, [bust.busted_at, bust.reason, *where])
+            if not cursor.rowcount:  # It is archived.
+                for broker_id, change in bust.undone:
+                    cursor.execute(_ADD_ARCHIVED, [change, broker_id, bust.symbol])
         for state in rows.instruments.values():
             cursor.execute(_UPSERT_STATE, state)
         told = give_numbers(cursor, rows.reports)

@@ -108,6 +108,7 @@ class Day:
         self.redis = EmbeddedRedis(directory)
         self.postgres = EmbeddedPostgres(directory)
         self.supervisor = Supervisor([self.redis, self.postgres])
+        self.happened: list[str] = []
         self._logs = directory
         self._started = time.perf_counter()
 
@@ -130,10 +131,12 @@ class Day:
         self._started = time.perf_counter()
 
     def watch(self) -> None:
-        """Raises :class:`ExchangeError` when something has ended: this measures no restart."""
-        happened = self.supervisor.watch()
-        if happened:
-            raise ExchangeError("; ".join(happened))
+        """Start again what has ended, and remember why."""
+        for line in self.supervisor.watch():
+            name = line.split()[0]
+            log = self._logs / f"{name}.log"
+            last = log.read_text(errors="replace")[-300:] if log.exists() else ""
+            self.happened.append(f"{line}: {last}" if "ended" in line else line)
 
     def sample(self, channel: Channel, orders: int) -> Sample:
         counts = channel.all_ok([("HLEN", keys.open_orders(p)) for p in all_partitions(16)])
@@ -178,6 +181,7 @@ def _run(day: Day, channel: Channel, orders: int) -> dict[str, Any]:
         "cancels": flow.cancels,
         "seconds": round(seconds, 1),
         "commands_per_second": round(commands / seconds),
+        "happened": day.happened,
         **_cpu(day, commands),
         "curve": [sample._asdict() for sample in curve],
     }
@@ -194,6 +198,7 @@ def _drive(day: Day, channel: Channel, flow: DayFlow, orders: int) -> list[Sampl
     while flow.orders < orders:
         flow.append_many(AT_ONCE)
         calls += 1
+        day.watch()
         if calls % LOOK_EVERY == 0:
             while _is_too_much(channel):
                 day.watch()
