@@ -4,8 +4,10 @@ The tables are shared words like the Redis keys: the persister writes them, the 
 ingress read closed orders from them. Ids are UUID, money and quantities BIGINT with checks.
 """
 
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import (
     ARRAY,
+    URL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -295,8 +297,19 @@ archived_holdings = Table(
 
 
 def sqlalchemy_url(url: str) -> str:
-    """The URL with psycopg named as its driver."""
+    """The URL with psycopg named as its driver. Several hosts, which SQLAlchemy does not read where
+    libpq has them, go into the query."""
     for prefix in ("postgresql://", "postgres://"):
         if url.startswith(prefix):
-            return "postgresql+psycopg://" + url[len(prefix) :]
+            rest = url[len(prefix) :]
+            has_several = "," in rest.partition("/")[0]
+            return _with_hosts(url) if has_several else "postgresql+psycopg://" + rest
     return url
+
+
+def _with_hosts(url: str) -> str:
+    parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    names = (parts.pop(name, None) for name in ("user", "password", "dbname"))
+    user, password, database = names
+    made = URL.create("postgresql+psycopg", user, password, database=database, query=parts)
+    return made.render_as_string(hide_password=False)
