@@ -16,7 +16,7 @@ import psycopg
 from protocol.trading_days import day_bounds
 
 TABLES = ("journal", "broker_events", "trades")
-LOCK = 7_305_442
+LOCK = 7_305_444
 """Any number, the same for all: one process at a time makes or drops partitions."""
 LOCK_SECONDS_MAX = 10
 

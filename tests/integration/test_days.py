@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from exchange.archive.archive import LOCK as ARCHIVE_LOCK
+from persister.schema import WRITERS_LOCK
 from protocol.candles import Days
 from protocol.trading_days import day_bounds
 from runtime.postgres.days import LOCK, TABLES, DayPartition, make_days, partition_of
@@ -118,3 +120,8 @@ def test_days_give_the_date_on_the_clock_of_the_zone() -> None:
     assert days.date(MIDNIGHT_MS - 1) == DAY
     assert days.date(MIDNIGHT_MS) == DAY + timedelta(days=1)
     assert days.date(MIDNIGHT_MS - 1) == DAY
+
+
+def test_locks_that_mean_different_things_have_different_numbers() -> None:
+    """A persister holds the one of the schema while it makes a day."""
+    assert len({LOCK, ARCHIVE_LOCK, WRITERS_LOCK}) == 3
