@@ -38,7 +38,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
         "compare": judge.compare,
         "replay-recording": judge.replay_recording,
     },
-    "Repair": {"restore": repair.restore},
+    "Repair": {"restore": repair.restore, "archive": repair.archive},
 }
 
 

@@ -26,7 +26,8 @@ from runtime.redis.genesis import new_history_id
 _LOCK = text("LOCK TABLE genesis, cursors IN ACCESS EXCLUSIVE MODE")
 _TRUNCATE = text(
     "TRUNCATE trades, orders, balances, holdings, candles, instrument_states, journal,"
-    " broker_sequences, broker_events"
+    " broker_sequences, broker_events, archived_days, archived_states, archived_trades,"
+    " archived_holdings"
 )
 _REWIND = text("DELETE FROM cursors WHERE name <> 'registry'")
 

@@ -1,6 +1,7 @@
 """From trades to what they add to the candles. Pure, but for the statement that PostgreSQL gets."""
 
 from collections.abc import Iterator
+from datetime import date
 
 from protocol.candles import MINUTE_MS, Candle, Days, Interval
 
@@ -43,6 +44,10 @@ class AddedCandles:
         candle = self._minutes.setdefault((number, start_ms), traded)
         if candle is not traded:
             candle.add(traded)
+
+    def dates(self, days: Days) -> set[date]:
+        """The days on which there were trades."""
+        return {days.date(start_ms) for _, start_ms in self._minutes}
 
     def arrays(self, days: Days) -> list[str]:
         """The parameters of ``UPSERT_CANDLES``. They are arrays as PostgreSQL writes them, because

@@ -9,9 +9,9 @@ from persister.rows import BatchCounts
 from protocol import codec
 from protocol.numbering import NO_REPORTS, assign, totals
 from runtime.postgres import tables
-from runtime.postgres.binary import CopyTarget, uuid_bytes
+from runtime.postgres.binary import CopyTarget, stored_day, uuid_bytes
 
-EVENT_COLUMNS = ("broker_id", "last_sequence", "batch", "count", "partition")
+EVENT_COLUMNS = ("broker_id", "last_sequence", "batch", "count", "partition", "day")
 
 # The brokers come sorted, so two persisters lock their rows in one order and cannot deadlock.
 _COUNT_ON = """
@@ -44,7 +44,8 @@ def give_numbers(cursor: "psycopg.Cursor[Any]", batches: Sequence[BatchCounts]) 
         encoded = codec.encode(numbers) if numbers else NO_REPORTS
         told.append(ToldBatch(batch.partition, batch.number, encoded))
         for broker_id, given in numbers.items():
-            rows.append((known[broker_id], given.last, batch.number, given.count, batch.partition))
+            where = (batch.partition, stored_day(batch.day))
+            rows.append((known[broker_id], given.last, batch.number, given.count, *where))
     if rows:
         _EVENTS.copy(cursor, rows)
     return told

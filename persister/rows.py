@@ -1,17 +1,18 @@
 """From committed batches to rows. Pure mapping; ``runtime.postgres.tables`` has the columns."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from persister.candles import AddedCandles
 from protocol import codec, ids
 from protocol.batches import Batch, BatchEntry, CommittedBatch
+from protocol.candles import Days
 from protocol.enums import Side
 from protocol.events import Trade, TradeBusted
 from protocol.records import InstrumentRecord, OrderRecord
 from protocol.reports import OrderKey, count_reports
 from protocol.units import timestamp
-from runtime.postgres.binary import stored_time, uuid_bytes
+from runtime.postgres.binary import stored_day, stored_time, uuid_bytes
 from runtime.postgres.order_rows import OrderRow, order_row
 
 Row = tuple[Any, ...]
@@ -54,7 +55,7 @@ TRADE_COLUMNS = (
     "taker_broker_id",
     "executed_at",
 )
-JOURNAL_COLUMNS = ("partition", "number", "hash", "batch", "reports")
+JOURNAL_COLUMNS = ("partition", "number", "hash", "batch", "day", "reports")
 STATE_COLUMNS = (
     "instrument_number",
     "symbol",
@@ -71,17 +72,28 @@ STATE_COLUMNS = (
 
 
 class StoredBatch(NamedTuple):
-    """A batch, and the bytes and the hash with which it was committed."""
+    """A batch, the bytes and the hash with which it was committed, and the day to which it belongs
+    (:mod:`runtime.postgres.days`)."""
 
     batch: Batch
     committed: CommittedBatch
+    day: date
+
+
+def day_of(batch: Batch, previous: date | None, days: Days) -> date:
+    """The day of a batch, after one that has the day ``previous``."""
+    if not batch.entries:
+        return previous or date.min
+    today = days.date(batch.entries[-1].time_ms)
+    return today if previous is None else max(previous, today)
 
 
 class BatchCounts(NamedTuple):
-    """How many execution reports each broker gets of a batch."""
+    """How many execution reports each broker gets of a batch of a day."""
 
     partition: int
     number: int
+    day: date
     counts: dict[str, int]
 
 
@@ -92,6 +104,15 @@ class Bust(NamedTuple):
     trade_number: int
     busted_at: datetime
     reason: str
+    symbol: str
+    quantity: int
+    buyer_broker_id: str
+    seller_broker_id: str
+
+    @property
+    def undone(self) -> list[tuple[str, int]]:
+        """By how many shares the holdings of its brokers change."""
+        return [(self.buyer_broker_id, -self.quantity), (self.seller_broker_id, self.quantity)]
 
 
 class Rows:
@@ -113,6 +134,7 @@ class Rows:
         self.busts: list[Bust] = []
         self.instruments: dict[int, Row] = {}
         self.journal: list[Row] = []
+        self.days: set[date] = set()
         self.closed: list[tuple[int, OrderRecord]] = []
         self.reports: list[BatchCounts] = []
         self._orders: dict[OrderKey, OrderRow] = {}
@@ -121,7 +143,9 @@ class Rows:
     def add(self, stored: StoredBatch) -> None:
         batch = stored.batch
         committed = stored.committed
-        self.journal.append((batch.partition, batch.number, committed.hash, committed.payload))
+        day = stored_day(stored.day)
+        self.journal.append((batch.partition, batch.number, committed.hash, committed.payload, day))
+        self.days.add(stored.day)
         owners = {}
         for payload in batch.orders:
             record = codec.decode_order(payload)
@@ -131,7 +155,7 @@ class Rows:
             if not record.state.is_open:
                 self.closed.append((batch.partition, record))
         counts = count_reports(batch, owners)
-        self.reports.append(BatchCounts(batch.partition, batch.number, counts))
+        self.reports.append(BatchCounts(batch.partition, batch.number, stored.day, counts))
         for entry in batch.entries:
             self._entries.add((entry.instrument_number, entry.sequence))
             for event in entry.events:
@@ -160,7 +184,9 @@ class Rows:
 
     def _add_bust(self, entry: BatchEntry, bust: TradeBusted) -> None:
         number, moment = entry.instrument_number, timestamp(entry.time_ms)
-        self.busts.append(Bust(number, bust.trade_number, moment, bust.reason))
+        brokers = (bust.buyer_broker_id, bust.seller_broker_id)
+        what = (entry.symbol, bust.quantity, *brokers)
+        self.busts.append(Bust(number, bust.trade_number, moment, bust.reason, *what))
         self._hold(bust.buyer_broker_id, entry.symbol, -bust.quantity)
         self._hold(bust.seller_broker_id, entry.symbol, bust.quantity)
 

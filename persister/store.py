@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import tzinfo
+from datetime import date, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 import psycopg
@@ -24,20 +24,23 @@ from protocol.registry import (
 from protocol.units import timestamp
 from runtime.postgres import tables
 from runtime.postgres.binary import CopyTarget
+from runtime.postgres.days import make_days
 from runtime.postgres.history import REGISTRY_CURSOR
 from runtime.postgres.order_rows import OrderRow
 from runtime.process.errors import Fenced, HistoryChanged, HistoryMismatch
 from runtime.process.failpoints import failpoint
 from runtime.redis.genesis import Genesis
 
+_DAY = timedelta(days=1)
 CONNECT_SECONDS_MAX = 5
 STATEMENT_TIMEOUT_MS = 30_000
 
 _HISTORY = "SELECT history_id FROM genesis FOR SHARE"
 _BEGIN_CURSOR = "INSERT INTO cursors (name, number, hash) VALUES (%s, 0, %s) ON CONFLICT DO NOTHING"
 _MOVE_CURSORS = """
-    UPDATE cursors SET number = moves.new, hash = moves.hash
-    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[]) AS moves(name, old, new, hash)
+    UPDATE cursors SET number = moves.new, hash = moves.hash, day = moves.day
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::date[])
+        AS moves(name, old, new, hash, day)
     WHERE cursors.name = moves.name AND cursors.number = moves.old"""
 _UPSERT_BALANCES = """
     INSERT INTO balances (partition, broker_id, cash)
@@ -48,6 +51,8 @@ _ADD_HOLDINGS = """
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[])
     ON CONFLICT (broker_id, symbol) DO UPDATE
     SET quantity = holdings.quantity + excluded.quantity"""
+_ADD_ARCHIVED = """
+    UPDATE archived_holdings SET quantity = quantity + %s WHERE broker_id = %s AND symbol = %s"""
 _TOLD = """
     SELECT number, reports FROM journal
     WHERE partition = %s AND number BETWEEN %s AND %s AND reports IS NOT NULL ORDER BY number"""
@@ -78,12 +83,22 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class CursorMove(NamedTuple):
-    """The cursor of a partition moves from batch ``old`` to batch ``new``, whose hash it keeps."""
+    """The cursor of a partition moves from batch ``old`` to batch ``new``, whose hash and day it
+    keeps."""
 
     name: str
     old: int
     new: int
     hash: str
+    day: date
+
+
+class StoredUpTo(NamedTuple):
+    """Where a cursor stands; ``day`` is ``None`` where no batch is stored."""
+
+    number: int
+    hash: str
+    day: date | None
 
 
 class Store:
@@ -93,13 +108,16 @@ class Store:
     def __init__(self, url: str, zone: tzinfo) -> None:
         self._fail = failpoint("store") or _nothing
         self._url = url
+        self._zone = zone
         self._days = Days(zone)
+        self._made: set[date] = set()
         self._connection: Connection | None = None
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._made.clear()  # The next one may be to another server.
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -137,13 +155,15 @@ class Store:
                     f" {genesis.history_id}: point EXCHANGE_DATABASE_URL at its own database"
                 )
 
-    def cursor(self, name: str) -> tuple[int, str]:
-        """Number and hash of what is stored under a name; creates it at the beginning."""
+    def cursor(self, name: str) -> StoredUpTo:
+        """What is stored under a name; creates the cursor at the beginning."""
         with self._transaction() as connection:
             connection.execute(_BEGIN_CURSOR, [name, GENESIS_HASH])
-            found = connection.execute("SELECT number, hash FROM cursors WHERE name = %s", [name])
-            ((number, last_hash),) = found
-            return number, last_hash
+            found = connection.execute(
+                "SELECT number, hash, day FROM cursors WHERE name = %s", [name]
+            )
+            (row,) = found
+            return StoredUpTo(*row)
 
     def store(self, history_id: str, rows: Rows, moves: Sequence[CursorMove]) -> list[ToldBatch]:
         """Write ``rows`` and move the cursors, all or nothing. Returns the numbers that the
@@ -153,12 +173,23 @@ class Store:
         :class:`HistoryChanged` when PostgreSQL holds another history than ``history_id``.
         """
         self._fail("begin")
+        self._make_days(rows.days | rows.candles.dates(self._days))
         with self._transaction() as connection:
             _move_cursors(connection, history_id, rows, moves, self._days)
             told = _write(connection, rows)
             self._fail("commit")
         self._fail("committed")
         return told
+
+    def _make_days(self, days: set[date]) -> None:
+        """Partitions for the days of the rows, and for the day after, so that midnight waits for
+        nothing. What is made stays, also where the rows are not stored after all."""
+        missing = days - self._made
+        if missing:
+            missing |= {day + _DAY for day in missing}
+            with self._transaction() as connection:
+                make_days(connection, missing, self._zone)
+            self._made |= missing
 
     def told(self, partition: int, first: int, last: int) -> list[ToldBatch]:
         """What is kept of the numbers of reports for these batches of a partition."""
@@ -266,6 +297,9 @@ def _write(connection: Connection, rows: Rows) -> list[ToldBatch]:
         for bust in rows.busts:
             where = (bust.instrument_number, bust.trade_number)
             cursor.execute(_MARK_BUSTED, [bust.busted_at, bust.reason, *where])
+            if not cursor.rowcount:  # It is archived.
+                for broker_id, change in bust.undone:
+                    cursor.execute(_ADD_ARCHIVED, [change, broker_id, bust.symbol])
         for state in rows.instruments.values():
             cursor.execute(_UPSERT_STATE, state)
         told = give_numbers(cursor, rows.reports)

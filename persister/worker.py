@@ -4,14 +4,16 @@ import logging
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import date
 
 from persister import metrics
 from persister.numbers import ToldBatch
-from persister.rows import BatchCounts, Rows, StoredBatch
+from persister.rows import BatchCounts, Rows, StoredBatch, day_of
 from persister.settings import PersisterSettings
 from persister.store import CursorMove, Store
 from protocol import codec, keys
 from protocol.batches import Batch, CommittedBatch, chain_hash
+from protocol.candles import Days
 from protocol.numbering import NO_REPORTS
 from protocol.partitions import partition_name
 from protocol.records import OrderRecord
@@ -43,12 +45,14 @@ MARKED_MAX = 2000
 @dataclass(slots=True)
 class Progress:
     """What of a partition is stored: the last batch, its chain hash, and by symbol the last entry
-    of the log, as far as it has not been trimmed yet. ``trimmed`` is the last batch whose event
+    of the log, as far as it has not been trimmed yet. ``day`` is that of the last batch, ``None``
+    before the first. ``trimmed`` is the last batch whose event
     is gone. ``settled`` is the last one that was stored at the last trim: events and reports stay
     for one more round, so that whoever follows them does not have to hurry."""
 
     number: int
     hash: str
+    day: date | None
     entries: dict[str, int] = field(default_factory=dict)
     trimmed: int = 0
     settled: int = 0
@@ -68,7 +72,9 @@ class PersisterWorker(Worker):
             raise SettingsError("the persister needs EXCHANGE_DATABASE_URL")
         self._settings = settings
         self._channel = Channel(settings.redis_url, f"persister-{settings.instance}")
-        self._store = Store(settings.database_url, time_zone(settings.time_zone))
+        zone = time_zone(settings.time_zone)
+        self._store = Store(settings.database_url, zone)
+        self._days = Days(zone)
         self._registry_sequence = 0
         self._directory = Directory()
         self._has_listeners = False
@@ -120,7 +126,7 @@ class PersisterWorker(Worker):
 
     def _recover(self, partition: int) -> Progress:
         """Where PostgreSQL stands, with what a crash after its commit may have left undone."""
-        number, last_hash = self._store.cursor(partition_name(partition))
+        number, last_hash, day = self._store.cursor(partition_name(partition))
         history, reached = self._channel.execute(
             "HMGET", keys.batch(partition), "history", "number"
         )
@@ -135,11 +141,11 @@ class PersisterWorker(Worker):
         if self._channel.call(untell(leases.history_id, partition, leases.token, number)):
             log.warning("PostgreSQL is an older copy", extra={"partition": partition})
         finished = Rows()
-        progress = Progress(number, last_hash)
+        progress = Progress(number, last_hash, day)
         raw = self._channel.execute("XRANGE", keys.events(partition), "-", f"{number}-0")
         for committed in committed_batches(raw):
             batch = codec.decode_batch(committed.payload)
-            finished.add(StoredBatch(batch, committed))
+            finished.add(StoredBatch(batch, committed, day or date.min))
             progress.note(batch)
         self._mark({partition: number}, finished.closed, self._untold(partition, finished.reports))
         return progress
@@ -171,15 +177,20 @@ class PersisterWorker(Worker):
 
     def _verify(self, partition: int, batches: list[CommittedBatch]) -> list[StoredBatch]:
         """New batches of a partition, which must continue its chain of hashes."""
-        last_hash = self._owned.states[partition].hash
-        for batch in batches:
-            if chain_hash(last_hash, batch.payload) != batch.hash:
+        progress = self._owned.states[partition]
+        last_hash, day = progress.hash, progress.day
+        stored = []
+        for committed in batches:
+            if chain_hash(last_hash, committed.payload) != committed.hash:
                 raise HistoryMismatch(
-                    f"batch {batch.number} of partition {partition} does not continue the hash"
+                    f"batch {committed.number} of partition {partition} does not continue the hash"
                     " chain: its bytes were changed after the commit"
                 )
-            last_hash = batch.hash
-        return [StoredBatch(codec.decode_batch(batch.payload), batch) for batch in batches]
+            last_hash = committed.hash
+            batch = codec.decode_batch(committed.payload)
+            day = day_of(batch, day, self._days)
+            stored.append(StoredBatch(batch, committed, day))
+        return stored
 
     def _persist(self, batches: dict[int, list[StoredBatch]]) -> None:
         rows = Rows()
@@ -187,13 +198,13 @@ class PersisterWorker(Worker):
         for partition, stored in batches.items():
             for batch in stored:
                 rows.add(batch)
-            last = stored[-1].committed
+            _, last, day = stored[-1]
             old = self._owned.states[partition].number
-            moves.append(CursorMove(partition_name(partition), old, last.number, last.hash))
+            moves.append(CursorMove(partition_name(partition), old, last.number, last.hash, day))
         told = self._store.store(self._owned.history_id, rows, moves)
         for partition, stored in batches.items():
-            progress, last = self._owned.states[partition], stored[-1].committed
-            progress.number, progress.hash = last.number, last.hash
+            progress, (_, last, day) = self._owned.states[partition], stored[-1]
+            progress.number, progress.hash, progress.day = last.number, last.hash, day
             for batch in stored:
                 progress.note(batch.batch)
         self._mark({p: self._owned.states[p].number for p in batches}, rows.closed, told)

@@ -6,7 +6,7 @@ a trade has no candle. A candle counts every trade, also one that was busted lat
 event of its own and changes nothing of the past.
 """
 
-from datetime import tzinfo
+from datetime import date, tzinfo
 from enum import Enum
 from typing import NamedTuple
 
@@ -79,12 +79,19 @@ class Days:
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._begin = self._end = 0
+        self._date = date.min
 
     def begin_ms(self, time_ms: int) -> int:
         """The first instant of the day to which ``time_ms`` belongs."""
         if not self._begin <= time_ms < self._end:
-            self._begin, self._end = day_bounds(local_date(time_ms, self._zone), self._zone)
+            self._date = local_date(time_ms, self._zone)
+            self._begin, self._end = day_bounds(self._date, self._zone)
         return self._begin
+
+    def date(self, time_ms: int) -> date:
+        """The date to which ``time_ms`` belongs."""
+        self.begin_ms(time_ms)
+        return self._date
 
     def start_ms(self, interval: Interval, time_ms: int) -> int:
         """When the candle begins to which a trade of ``time_ms`` belongs."""

@@ -6,8 +6,9 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, select, text
 
+from exchange.archive.kept import archived_end
 from exchange.audit.findings import Finding, audit
 from exchange.audit.registry import registry_finding
 from exchange.audit.reports import numbers_problem, rows_problem, streams_problem
@@ -30,11 +31,21 @@ TRIES = 20
 # PostgreSQL computes the chain itself: sha256(previous hash as text || batch).
 _CHAIN = text(
     "SELECT number FROM (SELECT number, hash,"
-    " lag(number, 1, 0::bigint) OVER chain AS previous_number,"
+    " lag(number, 1, CAST(:archived AS bigint)) OVER chain AS previous_number,"
     " encode(sha256(convert_to(lag(hash, 1, :start) OVER chain, 'UTF8') || batch), 'hex')"
     " AS expected FROM journal WHERE partition = :partition"
     " WINDOW chain AS (ORDER BY number)) AS links"
     " WHERE hash <> expected OR number <> previous_number + 1 ORDER BY number LIMIT 1"
+)
+
+# How many trades each symbol has, and the number of the last one.
+_TRADES = text(
+    "SELECT symbol, CAST(sum(trades) AS bigint), max(last) FROM ("
+    "SELECT symbol, count(*) AS trades, max(trade_number) AS last FROM trades"
+    " WHERE symbol = ANY(:symbols) GROUP BY symbol"
+    " UNION ALL SELECT symbol, trades, last_trade_number FROM archived_trades"
+    " JOIN instruments ON number = instrument_number WHERE symbol = ANY(:symbols)) AS parts"
+    " GROUP BY symbol"
 )
 
 # Who bought or sold how much by the trades that were not busted, where the table says otherwise.
@@ -43,7 +54,8 @@ _HOLDINGS = text(
     " halves AS (SELECT taker_broker_id AS broker_id, symbol,"
     " CASE taker_side WHEN 'bid' THEN quantity ELSE -quantity END AS quantity FROM counted"
     " UNION ALL SELECT maker_broker_id, symbol,"
-    " CASE taker_side WHEN 'bid' THEN -quantity ELSE quantity END FROM counted),"
+    " CASE taker_side WHEN 'bid' THEN -quantity ELSE quantity END FROM counted"
+    " UNION ALL SELECT * FROM archived_holdings WHERE symbol = ANY(:symbols)),"
     " made AS (SELECT broker_id, symbol, sum(quantity) AS quantity FROM halves"
     " GROUP BY broker_id, symbol),"
     " held AS (SELECT * FROM holdings WHERE symbol = ANY(:symbols))"
@@ -55,22 +67,26 @@ _HOLDINGS = text(
 
 # Symbols whose candles do not count what the trades count, by minute or by day.
 _CANDLES = text(
-    "WITH made AS (SELECT instrument_number, count(*) AS trades, sum(quantity) AS volume,"
+    "WITH kept AS (SELECT instrument_number, count(*) AS trades, sum(quantity) AS volume,"
     " sum(price::numeric * quantity) AS notional, min(price) AS low, max(price) AS high,"
     " max(trade_number) AS last FROM trades WHERE symbol = ANY(:symbols)"
+    " GROUP BY instrument_number UNION ALL SELECT instrument_number, trades, volume, notional,"
+    " low, high, last_trade_number FROM archived_trades),"
+    " made AS (SELECT instrument_number, sum(trades) AS trades, sum(volume) AS volume,"
+    " sum(notional) AS notional, min(low) AS low, max(high) AS high, max(last) AS last FROM kept"
     " GROUP BY instrument_number),"
     " counted AS (SELECT instrument_number, interval, sum(trades) AS trades,"
     " sum(volume) AS volume, sum(notional) AS notional, min(low) AS low, max(high) AS high,"
     " max(last_trade_number) AS last FROM candles GROUP BY instrument_number, interval)"
-    " SELECT instruments.symbol, kept.interval FROM instruments"
-    " CROSS JOIN (VALUES (1::smallint), (1440::smallint)) AS kept (interval)"
+    " SELECT instruments.symbol, stored.interval FROM instruments"
+    " CROSS JOIN (VALUES (1::smallint), (1440::smallint)) AS stored (interval)"
     " LEFT JOIN made ON made.instrument_number = number"
     " LEFT JOIN counted ON counted.instrument_number = number"
-    " AND counted.interval = kept.interval"
+    " AND counted.interval = stored.interval"
     " WHERE instruments.symbol = ANY(:symbols)"
     " AND (made.trades, made.volume, made.notional, made.low, made.high, made.last)"
     " IS DISTINCT FROM (counted.trades, counted.volume, counted.notional, counted.low,"
-    " counted.high, counted.last) ORDER BY symbol, kept.interval LIMIT 1"
+    " counted.high, counted.last) ORDER BY symbol, stored.interval LIMIT 1"
 )
 
 
@@ -201,8 +217,9 @@ def _sum_problem(balances: dict[str, int]) -> str:
 
 
 def _chain_problem(connection: Connection, partition: int) -> str:
+    number, last_hash = archived_end(connection, partition)
     broken = connection.execute(
-        _CHAIN, {"partition": partition, "start": GENESIS_HASH}
+        _CHAIN, {"partition": partition, "archived": number, "start": last_hash}
     ).scalar_one_or_none()
     return "" if broken is None else f"the hash chain breaks at batch {broken} of the journal"
 
@@ -218,12 +235,7 @@ def _balances_problem(connection: Connection, partition: int, state: RedisState)
 
 
 def _trades_problem(connection: Connection, state: RedisState) -> str:
-    table = tables.trades
-    rows = connection.execute(
-        select(table.c.symbol, func.count(), func.max(table.c.trade_number))
-        .where(table.c.symbol.in_(state.positions))
-        .group_by(table.c.symbol)
-    )
+    rows = connection.execute(_TRADES, {"symbols": list(state.positions)})
     stored = {symbol: (count, last) for symbol, count, last in rows}
     for symbol, (_, trades) in state.positions.items():
         if stored.get(symbol, (0, None)) != (trades, trades or None):

@@ -1,4 +1,5 @@
-"""What PostgreSQL tells of the past of one partition: the journal, read once from its start."""
+"""What PostgreSQL tells of the past of one partition: what it keeps of the archived days, and then
+the journal, read once from its start."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from exchange.archive.kept import archived_up_to
 from protocol import codec, keys
 from protocol.batches import GENESIS_HASH, BatchEntry
 from protocol.commands import PlaceOrder, digest
@@ -22,7 +24,8 @@ TOLD_AGAIN_SECONDS = 600
 class Past:
     """Where the logs of one partition stand.
 
-    ``number`` and ``hash`` are of the last batch; ``applied`` counts the commands of all batches;
+    ``number`` and ``hash`` are of the last batch, ``archived`` is the last one that is in files;
+    ``applied`` counts the commands of all batches;
     ``time_ms`` is the latest stamp; ``heads`` has the last sequence of each symbol; ``clients``
     the records of client order ids; ``told_from`` is the first batch whose webhooks are told
     again, 0 when there is none. ``holdings`` and ``instruments`` are those of all batches.
@@ -30,6 +33,7 @@ class Past:
 
     number: int
     hash: str
+    archived: int = 0
     applied: int = 0
     time_ms: int = 0
     heads: dict[str, int] = field(default_factory=dict)
@@ -45,6 +49,11 @@ def read_past(connection: Connection, partition: int, client_ids_ms: int) -> Pas
         select(tables.cursors).where(tables.cursors.c.name == partition_name(partition))
     ).one_or_none()
     past = Past(cursor.number, cursor.hash) if cursor else Past(0, GENESIS_HASH)
+    archived = archived_up_to(connection, partition)
+    past.archived, state = archived.number, archived.state
+    past.applied, past.time_ms = state.applied, state.time_ms
+    past.holdings, past.instruments = state.holdings, state.instruments
+    past.heads = {symbol: market.sequence for symbol, market in state.markets.items()}
     table = tables.journal
     query = select(table.c.number, table.c.batch).where(table.c.partition == partition)
     now = now_ms(connection)

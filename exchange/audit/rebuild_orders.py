@@ -25,8 +25,12 @@ def restore_open(
     last_trades: dict[str, int] = dict(
         connection.execute(
             text(
-                "SELECT symbol, max(trade_number) FROM trades WHERE symbol = ANY(:symbols)"
-                " GROUP BY symbol"
+                "SELECT symbol, max(last) FROM ("
+                "SELECT symbol, max(trade_number) AS last FROM trades"
+                " WHERE symbol = ANY(:symbols) GROUP BY symbol"
+                " UNION ALL SELECT symbol, last_trade_number FROM archived_trades"
+                " JOIN instruments ON number = instrument_number"
+                " WHERE symbol = ANY(:symbols)) AS parts GROUP BY symbol"
             ),
             {"symbols": symbols},
         ).all()
@@ -129,9 +133,23 @@ def restore_prices(
             .order_by(table.c.trade_number.desc())
             .limit(PRICE_WINDOW_MAX)
         )
-        prices = connection.execute(latest).scalars().all()
+        prices = list(connection.execute(latest).scalars())
+        if len(prices) < PRICE_WINDOW_MAX:
+            prices += _archived_prices(connection, symbol)
+            del prices[PRICE_WINDOW_MAX:]
         if prices:
             writer.add("RPUSH", keys.prices(partition, symbol), *reversed(prices))
+
+
+def _archived_prices(connection: Connection, symbol: str) -> list[int]:
+    """Of the last trades that are in files, the newest first."""
+    table, listed = tables.archived_trades, tables.instruments
+    found = connection.execute(
+        select(table.c.prices)
+        .join(listed, listed.c.number == table.c.instrument_number)
+        .where(listed.c.symbol == symbol)
+    ).scalar_one_or_none()
+    return list(found or [])
 
 
 def _levels(side: dict[int, tuple[int, int]], which: Side) -> str:

@@ -1,6 +1,7 @@
 """``exchange verify-journal``: the journal through a fresh engine, every event compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -8,6 +9,8 @@ from rich.console import Console
 from sqlalchemy import Connection, select
 from sqlalchemy import Engine as SqlEngine
 
+from exchange.archive.files import ArchiveFailed, DayFiles
+from exchange.archive.kept import archived_batches, archived_files, archived_up_to
 from exchange.audit.check import holdings_problem
 from exchange.audit.findings import Finding, audit
 from exchange.audit.reports import counts_problem
@@ -48,6 +51,7 @@ def verify_journal(console: Console, addresses: Addresses) -> dict[str, Any]:
 def _look(engine: SqlEngine) -> Iterator[Finding]:
     commands = events = 0
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        yield from _archive_findings(archived_files(connection))
         for result in replay_all(connection):
             commands += result.commands
             events += result.events
@@ -60,15 +64,43 @@ def _look(engine: SqlEngine) -> Iterator[Finding]:
 
 
 def replay_all(connection: Connection) -> Iterator[Replayed]:
-    """Partition by partition; each stops at its first difference."""
+    """Partition by partition; each stops at its first difference. Archived days are read from
+    their files, where these are here; else the replay begins after them."""
+    files = archived_files(connection)
+    from_files = all(of_day.directory.exists() for of_day in files)
     genesis = connection.execute(select(tables.genesis)).one()
     rule = ExecutionPrice(genesis.execution_price)
     for partition in all_partitions(genesis.partitions):
-        yield PartitionReplay(connection, partition, rule).run()
+        yield PartitionReplay(connection, partition, rule, files if from_files else []).run()
+
+
+def _archive_findings(files: list[DayFiles]) -> Iterator[Finding]:
+    """Whether the files of the archived days are here, and are what they were."""
+    gone = [str(of_day.directory) for of_day in files if not of_day.directory.exists()]
+    if gone:
+        yield Finding(f"{gone[0]} is not here: the replay begins after the archived days")
+        return
+    for of_day in files:
+        try:
+            of_day.verify()
+            problem = ""
+        except ArchiveFailed as error:
+            problem = str(error)
+        yield Finding(f"the files of {of_day.directory.name} are whole", problem)
 
 
 class PartitionReplay:
-    def __init__(self, connection: Connection, partition: int, rule: ExecutionPrice) -> None:
+    """``files`` are all archived days; with none of them the replay begins with what PostgreSQL
+    keeps of them."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        partition: int,
+        rule: ExecutionPrice,
+        files: Sequence[DayFiles] = (),
+    ) -> None:
+        self._files = list(files)
         self._connection = connection
         self._partition = partition
         self._rule = rule
@@ -78,20 +110,7 @@ class PartitionReplay:
         self._batches = self._commands = self._events = 0
 
     def run(self) -> Replayed:
-        table = tables.journal
-        query = select(table.c.number, table.c.batch, table.c.reports).where(
-            table.c.partition == self._partition
-        )
-        rows = self._connection.execution_options(yield_per=ROWS_MAX).execute(
-            query.order_by(table.c.number)
-        )
-        problem = ""
-        for number, payload, reports in rows:
-            batch = codec.decode_batch(payload)
-            problem = self.batch(number, batch) or counts_problem(batch, reports)
-            if problem:
-                rows.close()
-                break
+        problem = self._past() or self._journal()
         state = self._engine.state_hash()
         if not problem:
             self._engine.check_invariants()
@@ -102,6 +121,41 @@ class PartitionReplay:
         return Replayed(
             self._partition, self._batches, self._commands, self._events, state, problem
         )
+
+    def _past(self) -> str:
+        """Replay the archived days, or begin after them."""
+        archived = archived_up_to(self._connection, self._partition)
+        if not self._files:
+            self._batches = archived.number
+            self._engine = archived.state.engine(self._rule)
+            self._holdings = dict(archived.state.holdings)
+            self._instruments = dict(archived.state.instruments)
+            return ""
+        for row in archived_batches(self._files, self._partition):
+            batch = codec.decode_batch(row.batch)
+            problem = self.batch(row.number, batch) or counts_problem(batch, row.reports)
+            if problem:
+                return problem
+        kept = archived.state.engine(self._rule).state_hash()
+        if self._batches != archived.number or self._engine.state_hash() != kept:
+            return f"PostgreSQL keeps another state of batch {archived.number} than the files give"
+        return ""
+
+    def _journal(self) -> str:
+        table = tables.journal
+        query = select(table.c.number, table.c.batch, table.c.reports).where(
+            table.c.partition == self._partition
+        )
+        rows = self._connection.execution_options(yield_per=ROWS_MAX).execute(
+            query.order_by(table.c.number)
+        )
+        with closing(rows):
+            for number, payload, reports in rows:
+                batch = codec.decode_batch(payload)
+                problem = self.batch(number, batch) or counts_problem(batch, reports)
+                if problem:
+                    return problem
+        return ""
 
     def batch(self, number: int, batch: Batch) -> str:
         """What is wrong with the next batch of the journal; empty when nothing is."""

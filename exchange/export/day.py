@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, tzinfo
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from sqlalchemy import Connection, Table, create_engine, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from exchange.archive.files import TRADES
 from exchange.audit.past import now_ms
 from exchange.export.columns import (
     ORDER_COLUMNS,
@@ -19,7 +21,7 @@ from exchange.export.columns import (
     order_values,
     trade_values,
 )
-from exchange.export.files import require, write_file
+from exchange.export.files import read_csv, require, write_file
 from exchange.export.formats import FileFormat
 from exchange.local.installation import Addresses
 from protocol.trading_days import day_bounds
@@ -75,17 +77,32 @@ def export(
             files = []
             for source in SOURCES:
                 path = directory / f"{source.name}-{day}.{file_format.value}"
-                pieces = _pieces(connection, source, begin_ms, end_ms)
+                pieces = chain(
+                    _archived(connection, source, day),
+                    _pieces(connection, source, begin_ms, end_ms),
+                )
                 rows, checksum = write_file(path, file_format, source.columns, pieces)
                 files.append({"path": str(path), "rows": rows, "sha256": checksum})
                 console.print(f"{path}: {rows:,} {source.name}", markup=False, highlight=False)
-    except (SQLAlchemyError, OSError, OverflowError) as error:
+    except (SQLAlchemyError, OSError, OverflowError, ValueError) as error:
         raise ExportFailed(f"the files of {day} are not whole: {error}") from error
     finally:
         engine.dispose()
     if not is_over:
         console.print("The day is not over: write its files again when it is.", style="yellow")
     return {"passed": True, "day": str(day), "is_over": is_over, "files": files}
+
+
+def _archived(connection: Connection, source: _Source, day: date) -> Iterator[list[Row]]:
+    """The trades that the archive of the day has. Orders stay in PostgreSQL."""
+    if source.table is not tables.trades:
+        return
+    table = tables.archived_days
+    rows = connection.execute(
+        select(table.c.directory).where(table.c.day == day).order_by(table.c.part)
+    )
+    for directory in rows.scalars():
+        yield from read_csv(Path(directory) / TRADES, source.columns, ROWS_MAX)
 
 
 def _pieces(

@@ -5,13 +5,15 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from exchange.export.columns import Column, Kind, Row
+from exchange.export.columns import Column, Kind, Row, Value
 from exchange.export.formats import FileFormat
-from protocol.units import format_time
+from protocol.units import format_time, milliseconds
 from runtime.process.errors import ExchangeError
 
 
@@ -116,6 +118,29 @@ def write_file(
         partial.unlink(missing_ok=True)
     checksum_path.write_text(f"{checksum}  {path.name}\n")
     return rows, checksum
+
+
+def read_csv(path: Path, columns: Sequence[Column], rows_max: int) -> Iterator[list[Row]]:
+    """The rows of a file that :func:`write_file` wrote, in pieces. Raises :class:`OSError` and
+    :class:`ValueError` where it is not one."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        if next(reader, None) != [column.name for column in columns]:
+            raise ValueError(f"{path} has other columns")
+        while piece := list(islice(reader, rows_max)):
+            yield [_row(line, columns) for line in piece]
+
+
+def _row(line: list[str], columns: Sequence[Column]) -> Row:
+    return tuple([_value(text, column.kind) for text, column in zip(line, columns, strict=True)])
+
+
+def _value(text: str, kind: Kind) -> Value:
+    if not text:
+        return None
+    if kind is Kind.INTEGER:
+        return int(text)
+    return milliseconds(datetime.fromisoformat(text)) if kind is Kind.TIME else text
 
 
 @contextmanager

@@ -5,12 +5,14 @@ C, so no UUID and no datetime is made for an id or a time, only to be taken apar
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
@@ -23,8 +25,11 @@ from sqlalchemy import (
 EPOCH_MS = 946_684_800_000
 """2000-01-01T00:00:00Z, where PostgreSQL begins to count."""
 
+_EPOCH_DAY = date(2000, 1, 1).toordinal()
+
 _WRITTEN_AS: dict[type, str] = {
     Uuid: "bytea",
+    Date: "int4",
     DateTime: "int8",
     Text: "text",
     LargeBinary: "bytea",
@@ -45,6 +50,11 @@ def stored_time(time_ms: int) -> int:
     return (time_ms - EPOCH_MS) * 1000
 
 
+def stored_day(day: date) -> int:
+    """A date as days since 2000."""
+    return day.toordinal() - _EPOCH_DAY
+
+
 class CopyTarget(NamedTuple):
     """Where rows are copied to: the statement, and as what the values of a row are written."""
 
@@ -60,7 +70,7 @@ class CopyTarget(NamedTuple):
         )
 
     def copy(self, cursor: "psycopg.Cursor[Any]", rows: Iterable[tuple[Any, ...]]) -> None:
-        """Send rows. The ids and times in them are as this module makes them."""
+        """Send rows. The ids, times and dates in them are as this module makes them."""
         with cursor.copy(self.statement) as copy:
             copy.set_types(self.types)
             for row in rows:

@@ -3,7 +3,7 @@
 import uuid
 from typing import NamedTuple
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 
 from protocol.numbering import Numbers
 from runtime.postgres.archive import Archive
@@ -40,15 +40,18 @@ async def stored_reports(
         )
         kept_after = (last or 0) if first is None else first
         start = kept_after if after is None else after
-        found = await connection.execute(
-            select(events.c.last_sequence, events.c["count"], journal.c.batch)
-            .join(
-                journal,
-                and_(
-                    journal.c.partition == events.c.partition,
-                    journal.c.number == events.c.batch,
-                ),
+        # Looked up row by row: a join would be a plan of PostgreSQL's, which may read a whole day.
+        batch = (
+            select(journal.c.batch)
+            .where(
+                journal.c.partition == events.c.partition,
+                journal.c.number == events.c.batch,
+                journal.c.day == events.c.day,
             )
+            .scalar_subquery()
+        )
+        found = await connection.execute(
+            select(events.c.last_sequence, events.c["count"], batch)
             .where(
                 events.c.broker_id == broker,
                 events.c.last_sequence > start,

@@ -4,11 +4,15 @@ The tables are shared words like the Redis keys: the persister writes them, the 
 ingress read closed orders from them. Ids are UUID, money and quantities BIGINT with checks.
 """
 
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import (
+    ARRAY,
+    URL,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -158,10 +162,11 @@ trades = Table(
     Column("bust_reason", Text),
     CheckConstraint("price > 0", name="price"),
     CheckConstraint("quantity > 0", name="quantity"),
+    postgresql_partition_by="RANGE (trade_id)",  # By day: an id begins with its time.
 )
 Index(None, trades.c.maker_order_id)
 Index(None, trades.c.taker_order_id)
-Index(None, trades.c.instrument_number, trades.c.trade_number, unique=True)
+Index(None, trades.c.instrument_number, trades.c.trade_number)
 Index(None, trades.c.maker_broker_id, trades.c.trade_id)
 Index(None, trades.c.taker_broker_id, trades.c.trade_id)
 
@@ -210,7 +215,9 @@ journal = Table(
     Column("hash", Text, nullable=False),
     Column("batch", LargeBinary, nullable=False),
     Column("reports", LargeBinary),  # NULL where an earlier version has stored the batch.
+    Column("day", Date, primary_key=True),
     comment="Every committed batch, whole: the history can be replayed and audited from it.",
+    postgresql_partition_by="RANGE (day)",
 )
 
 broker_sequences = Table(
@@ -230,7 +237,9 @@ broker_events = Table(
     Column("batch", BigInteger, nullable=False),
     Column("count", Integer, nullable=False),
     Column("partition", SmallInteger, nullable=False),
+    Column("day", Date, primary_key=True),
     comment="Which batch of the journal has which execution reports of a broker.",
+    postgresql_partition_by="RANGE (day)",
 )
 
 cursors = Table(
@@ -239,13 +248,68 @@ cursors = Table(
     Column("name", Text, primary_key=True),
     Column("number", BigInteger, nullable=False),
     Column("hash", Text, nullable=False),
+    Column("day", Date),
     comment="What is stored: one row per partition, and one for the registry.",
+)
+
+archived_days = Table(
+    "archived_days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("directory", Text, nullable=False),
+    comment="The days whose batches and trades are in files.",
+)
+
+archived_states = Table(
+    "archived_states",
+    metadata,
+    Column("partition", SmallInteger, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    comment="The last archived batch of each partition, and what was so after it.",
+)
+
+archived_trades = Table(
+    "archived_trades",
+    metadata,
+    Column("instrument_number", Integer, ForeignKey("instruments.number"), primary_key=True),
+    Column("trades", BigInteger, nullable=False),
+    Column("volume", BigInteger, nullable=False),
+    Column("notional", Numeric(30, 0), nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("last_trade_number", BigInteger, nullable=False),
+    Column("prices", ARRAY(BigInteger), nullable=False),
+    comment="What the archived trades of each symbol make together, and the last prices.",
+)
+
+archived_holdings = Table(
+    "archived_holdings",
+    metadata,
+    Column("broker_id", Uuid, primary_key=True),
+    Column("symbol", Text, primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    comment="Shares bought less shares sold by the archived trades that were not busted.",
 )
 
 
 def sqlalchemy_url(url: str) -> str:
-    """The URL with psycopg named as its driver."""
+    """The URL with psycopg named as its driver. Several hosts, which SQLAlchemy does not read where
+    libpq has them, go into the query."""
     for prefix in ("postgresql://", "postgres://"):
         if url.startswith(prefix):
-            return "postgresql+psycopg://" + url[len(prefix) :]
+            rest = url[len(prefix) :]
+            has_several = "," in rest.partition("/")[0]
+            return _with_hosts(url) if has_several else "postgresql+psycopg://" + rest
     return url
+
+
+def _with_hosts(url: str) -> str:
+    parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    names = (parts.pop(name, None) for name in ("user", "password", "dbname"))
+    user, password, database = names
+    made = URL.create("postgresql+psycopg", user, password, database=database, query=parts)
+    return made.render_as_string(hide_password=False)

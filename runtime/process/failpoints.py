@@ -3,8 +3,9 @@
 ``EXCHANGE_FAILPOINTS`` is ``name:probability:seed`` or several of them with commas between. Names
 are ``<channel>.send`` (before a pipeline goes to Redis), ``.sent`` (after), ``.received`` (after
 its replies), for the channels ``matcher``, ``persister``, ``notifier``, ``courier``, ``log`` and
-``reads``, and ``store.begin``, ``store.commit`` and ``store.committed`` around a transaction of the
-persister. Unset, they cost a look at ``None``.
+``reads``; ``store.begin``, ``store.commit`` and ``store.committed`` around a transaction of the
+persister; and ``archive.written``, ``.verified``, ``.dropping`` and ``.dropped`` of ``exchange
+archive``. Unset, they cost a look at ``None``.
 """
 
 import os

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,56 +15,17 @@ from exchange.export import day as export_day
 from exchange.export.day import ExportFailed, export
 from exchange.export.formats import FileFormat
 from exchange.local.installation import Addresses
-from matcher.changes import Changes
-from matcher.engine import Engine
-from persister.rows import Rows, StoredBatch
-from persister.store import CursorMove, Store
-from protocol import codec, ids
-from protocol.batches import GENESIS_HASH, BatchEntry, CommittedBatch
-from protocol.commands import Command
-from protocol.enums import ExecutionPrice
-from protocol.registry import BrokerRegistered, InstrumentListed, RegistryEntry
+from protocol import ids
+from protocol.batches import GENESIS_HASH
 from protocol.units import format_time, milliseconds
-from runtime.redis.genesis import Genesis
 from tests.support.builders import ALICE, BOB, SYMBOL, ask, bid, cancel
+from tests.support.stored_market import SAO_PAULO, Market
 
-SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 DAY = date(2026, 11, 24)
 MORNING = milliseconds(datetime(2026, 11, 24, 10, 0, tzinfo=SAO_PAULO))
 FIRST = milliseconds(datetime(2026, 11, 24, tzinfo=SAO_PAULO))
 AFTER = milliseconds(datetime(2026, 11, 25, tzinfo=SAO_PAULO))
 FAR = AFTER + 10**9
-GENESIS = Genesis("history", 1, 16, ExecutionPrice.MAKER, 1)
-
-
-class Market:
-    """One symbol whose batches the persister's store has taken."""
-
-    def __init__(self, database_url: str) -> None:
-        self.engine = Engine()
-        self.market = self.engine.market(SYMBOL, 1)
-        self.store = Store(database_url, SAO_PAULO)
-        self.store.open(GENESIS)
-        self.last = self.store.cursor("p03")
-        registered = [BrokerRegistered(broker, broker[-1], 1) for broker in (ALICE, BOB)]
-        entry = RegistryEntry([*registered, InstrumentListed(SYMBOL, 1, 3)])
-        self.store.store_registry(GENESIS.history_id, [(1, entry)])
-
-    def at(self, time_ms: int, *commands: Command) -> None:
-        """Apply commands at one instant, and store them as one batch."""
-        changes = Changes(3, self.engine)
-        for command in commands:
-            sequence = self.market.sequence + 1
-            events = self.engine.apply(self.market, sequence, time_ms, command)
-            payload = codec.encode(command)
-            changes.add(self.market, BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events))
-        commit = changes.take(*self.last, bell=0)
-        rows = Rows()
-        batch = codec.decode_batch(commit.payload)
-        rows.add(StoredBatch(batch, CommittedBatch(commit.number, commit.hash, commit.payload)))
-        move = CursorMove("p03", self.last[0], commit.number, commit.hash)
-        self.store.store(GENESIS.history_id, rows, [move])
-        self.last = (commit.number, commit.hash)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The schema of the release before, with rows in it, is brought to the newest one and back."""
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -8,8 +9,9 @@ from alembic import command
 from exchange.migrate import alembic_config
 from protocol import ids
 from protocol.batches import GENESIS_HASH, chain_hash
-from protocol.units import timestamp
-from tests.support.builders import ALICE, BOB, START_MS
+from protocol.units import milliseconds, timestamp
+from tests.support.builders import ALICE, BOB, START_MS, ask, bid
+from tests.support.stored_market import SAO_PAULO, Market
 
 BEFORE = "0004"
 _ORDER = (
@@ -72,7 +74,7 @@ def test_rows_of_the_release_before_are_kept_and_its_trades_make_the_holdings(
 
 def test_the_registry_of_the_release_before_is_chained(database_url: str) -> None:
     config = alembic_config(database_url)
-    command.downgrade(config, "0007")
+    command.downgrade(config, "0008")
     entries, chain = [b"one", b"two", b"three"], GENESIS_HASH
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO cursors VALUES ('registry', 3, %s)", [GENESIS_HASH])
@@ -81,7 +83,65 @@ def test_the_registry_of_the_release_before_is_chained(database_url: str) -> Non
             chain = chain_hash(chain, entry)
     find = "SELECT number, hash FROM cursors WHERE name = 'registry'"
     for step, expected in ((command.upgrade, chain), (command.downgrade, GENESIS_HASH)):
-        step(config, "head" if step is command.upgrade else "0007")
+        step(config, "head" if step is command.upgrade else "0008")
         with psycopg.connect(database_url) as connection:
             assert connection.execute(find).fetchone() == (3, expected)
     command.upgrade(config, "head")
+
+
+DAY_MS = 24 * 3_600_000
+LATE_MS = milliseconds(datetime(2026, 11, 24, 23, 59, 59, tzinfo=SAO_PAULO))
+_STORED = {
+    "journal": "SELECT partition, number, hash, batch, reports FROM journal ORDER BY number",
+    "broker_events": "SELECT broker_id, last_sequence, batch, count, partition"
+    " FROM broker_events ORDER BY 1, 2",
+    "trades": "SELECT * FROM trades ORDER BY trade_id",
+    "cursors": "SELECT name, number, hash FROM cursors ORDER BY name",
+}
+_PARTITIONS = (
+    "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND EXISTS"
+    " (SELECT FROM pg_inherits WHERE inhrelid = pg_class.oid) ORDER BY 1"
+)
+
+
+def stored(database_url: str) -> dict[str, list[tuple[Any, ...]]]:
+    with psycopg.connect(database_url) as connection:
+        return {name: connection.execute(query).fetchall() for name, query in _STORED.items()}
+
+
+def test_what_is_stored_is_put_into_days_and_back(database_url: str) -> None:
+    market = Market(database_url)
+    until = LATE_MS + 10 * DAY_MS
+    for at_ms in (LATE_MS, LATE_MS + 500, LATE_MS + 1000, LATE_MS + 2 * DAY_MS):
+        market.at(at_ms, ask(1000, 10, until=until), bid(1000, 4, until=until))
+    market.store.close()
+    config = alembic_config(database_url)
+    before = stored(database_url)
+    days = "SELECT number, day::text FROM journal ORDER BY number"
+    for _ in range(2):
+        command.downgrade(config, "0007")
+        assert stored(database_url) == before
+        command.upgrade(config, "head")
+        assert stored(database_url) == before
+        command.check(config)
+        with psycopg.connect(database_url) as connection:
+            assert connection.execute(days).fetchall() == [
+                (1, "2026-11-24"),
+                (2, "2026-11-24"),
+                (3, "2026-11-25"),
+                (4, "2026-11-26"),
+            ]
+            told = "SELECT batch, day FROM broker_events EXCEPT SELECT number, day FROM journal"
+            assert connection.execute(told).fetchall() == []
+            last = "SELECT day::text FROM cursors WHERE name = 'p03'"
+            assert connection.execute(last).fetchall() == [("2026-11-26",)]
+            names = [name for (name,) in connection.execute(_PARTITIONS)]
+        assert names == [
+            f"{table}_202611{day}"
+            for table in ("broker_events", "journal", "trades")
+            for day in (24, 25, 26)
+        ]
+    # The exchange goes on where it was.
+    again = Market(database_url)
+    assert (again.last, str(again.day)) == ((4, before["cursors"][0][2]), "2026-11-26")
+    again.store.close()

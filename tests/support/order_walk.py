@@ -59,7 +59,8 @@ def blocks() -> dict[str, str]:
     batch = codec.decode_batch(commit.payload)
     book = first.snapshots[symbol] + commit.book_changes[symbol]
     rows = Rows()
-    rows.add(StoredBatch(batch, CommittedBatch(commit.number, commit.hash, commit.payload)))
+    committed = CommittedBatch(commit.number, commit.hash, commit.payload)
+    rows.add(StoredBatch(batch, committed, timestamp(BID_MS).date()))
     message = message_of(reports_of(batch, BUYER)[-1], 2, BID_MS)  # 1 was accepted.
     field = keys.order_field(INSTRUMENT, 2)
     return {

@@ -1,7 +1,7 @@
 """The cursor of the registry holds the hash of all its entries, as that of a partition does
 
 Revision: 0009
-Follows: 0007
+Follows: 0008
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from protocol.batches import GENESIS_HASH, chain_hash
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

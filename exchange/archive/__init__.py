@@ -1,0 +1,1 @@
+"""Whole days in files: written, verified, and only then dropped from PostgreSQL."""
