@@ -23,7 +23,7 @@ from runtime.redis.functions.acquire import acquire
 from runtime.redis.functions.current import current
 from runtime.redis.functions.release import release
 from runtime.redis.functions.renew import renew
-from runtime.redis.members import Heart, Member, Share
+from runtime.redis.members import Heart, Member, Share, members
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Leases:
         self._known_loads: dict[int, float] = {}
         self._planned: set[int] | None = None
         self._moves: set[tuple[str, int]] = set()
+        self._has_begun = False
         self._moving_until = self._giving_until = self._calm_until = 0.0
 
     @property
@@ -96,8 +97,9 @@ class Leases:
         that the worker can finish with them before it calls :meth:`release`.
         """
         self._loads = loads
+        gained = set() if self._has_begun else self._begin()
         lost = self._renew()
-        return self._acquire(), lost
+        return gained | self._acquire(), lost
 
     def keep(self) -> None:
         """Renew in the middle of a long recovery, so that no other worker takes its partitions."""
@@ -151,6 +153,14 @@ class Leases:
         self.release(set(self.held))
         self._heart.stop()
 
+    def _begin(self) -> set[int]:
+        """Take back what an earlier incarnation has, and note what it has told, before its last
+        heartbeat is written over. Else it would look as if nobody had them, without any load."""
+        self._has_begun = True
+        for member in sorted(members(self._channel, self._kind), key=lambda member: member.seen_ms):
+            self._known_loads.update(member.loads or {})
+        return self._take(list(self._partitions), 0)
+
     def _renew(self) -> set[int]:
         """Heartbeat and renew, in one journey to Redis. Returns the partitions that are lost."""
         self._next_tend = time.monotonic() + TEND_SECONDS
@@ -165,7 +175,7 @@ class Leases:
         return lost
 
     def _told_share(self) -> Share:
-        loads = {partition: self._loads.get(partition, 0.0) for partition in sorted(self.held)}
+        loads = {p: self._loads.get(p, self.known_load(p)) for p in sorted(self.held)}
         return Share(loads, sorted((self._planned or set()) - self.held))
 
     def _plan(self) -> set[int] | None:
@@ -207,10 +217,14 @@ class Leases:
             wanted = self._share() - len(self.held)
         if wanted <= 0 or not free:
             return set()
+        return self._take(free, wanted)
+
+    def _take(self, partitions: list[int], wanted: int) -> set[int]:
+        """Take up to ``wanted`` free ones of these, and what an earlier incarnation has."""
         gained = self._channel.call(
             acquire(
                 self.history_id,
-                free,
+                partitions,
                 self._kind,
                 self._instance,
                 self._incarnation,

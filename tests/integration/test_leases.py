@@ -50,6 +50,23 @@ def test_two_workers_share_and_the_one_that_stays_takes_all(channel: Channel) ->
     assert 0 < channel.execute("PTTL", keys.lease(0, "persister")) <= TTL_MS
 
 
+def test_a_worker_that_starts_again_has_its_partitions_and_their_loads_at_once(
+    channel: Channel,
+) -> None:
+    first, second = leases(channel, "a"), leases(channel, "b")
+    settle(first, second)
+    had = set(first.held)
+    first.tend(dict.fromkeys(first.held, 700.0))
+    second.tend(dict.fromkeys(second.held, 600.0))
+    again = leases(channel, "a")
+    assert again.tend() == (had, set())
+    assert [again.known_load(p) for p in had] == [700.0, 700.0]
+    (told,) = [m.loads for m in members(channel, "persister") if m.instance == "a"]
+    assert told == dict.fromkeys(had, 700.0)
+    second.tend(dict.fromkeys(second.held, 600.0))
+    assert second.surplus() == set()
+
+
 def test_a_worker_takes_no_more_than_its_share_of_what_is_free(channel: Channel) -> None:
     Heart(channel, "persister", "b", None).beat()
     first = leases(channel, "a")
