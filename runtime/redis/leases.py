@@ -37,6 +37,8 @@ GIVING_SECONDS = 2.0
 CALM_SECONDS = 10.0
 """Out of ``CALM_SECONDS`` a worker gives partitions up in the first ``GIVING_SECONDS`` only, unless
 somebody has none."""
+QUIET = 50.0
+"""Up to so many commands a second, of all partitions together, moves disturb nobody."""
 
 
 class Leases:
@@ -139,7 +141,18 @@ class Leases:
         if surplus and now >= self._calm_until:
             self._giving_until, self._calm_until = now + GIVING_SECONDS, now + CALM_SECONDS
         may_give = now < self._giving_until or not all(m.loads for m in self._members)
-        return surplus if may_give else set()
+        return self._one_by_one(surplus) if may_give else set()
+
+    def _one_by_one(self, surplus: set[int]) -> set[int]:
+        """Under load the busiest one, and none before the last one that was given up has an owner:
+        whoever takes several at once reads them back in turn, and the last one waits for all."""
+        told = [p for member in self._members for p in member.loads or ()]
+        is_quiet = sum(self._known_loads.get(p, 0.0) for p in self._partitions) <= QUIET
+        if is_quiet or not surplus:
+            return surplus
+        if set(self._partitions) - set(told):
+            return set()
+        return {max(surplus, key=lambda p: (self.known_load(p), p))}
 
     def release(self, partitions: Iterable[int]) -> None:
         """Give partitions up."""

@@ -179,6 +179,32 @@ def test_who_is_busy_gives_up_what_another_one_has_asked_for(
     assert second.known_load(*surplus) == 500.0
 
 
+def test_under_load_a_new_worker_gets_one_partition_after_the_other(channel: Channel) -> None:
+    first, second = leases(channel, "a"), leases(channel, "b")
+    loads = {0: 400.0, 1: 300.0, 2: 200.0, 3: 100.0}
+    first.tend()
+    first.tend(loads)
+    for _ in range(2):  # It sees what it is to get, and tells it.
+        second.tend()
+    first.tend(loads)
+    (given,) = first.surplus()
+    first.release({given})
+    first.tend({p: loads[p] for p in first.held})
+    assert first.surplus() == set()  # The other one has not told that it has it.
+    assert second.tend() == ({given}, set())
+    assert first.surplus() == set()
+    owned = {given}
+    while len(second.held) < 2:
+        second.tend({p: loads[p] for p in second.held})
+        first.tend({p: loads[p] for p in first.held})
+        surplus = first.surplus()
+        assert len(surplus) <= 1
+        first.release(surplus)
+        owned |= surplus
+    assert second.held == owned
+    assert first.held == {0, 1, 2, 3} - owned
+
+
 def test_beside_a_worker_that_does_not_tell_its_loads_the_number_counts(channel: Channel) -> None:
     worker = leases(channel, "a")
     worker.tend()
