@@ -214,7 +214,8 @@ class Leases:
         if moves != self._moves:
             self._moves = moves
             self._moving_until = now + MOVING_SECONDS_MAX
-        if moves and now < self._moving_until:
+        is_alone = len(self._members) == 1  # Nobody else takes or gives anything.
+        if moves and not is_alone and now < self._moving_until:
             self._next_tend = now + MOVING_SECONDS
 
     def _share(self) -> int:
