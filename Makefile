@@ -15,7 +15,7 @@ PARALLEL := -n logical --maxprocesses=4 --dist worksteal
 EXCHANGE_MARKETDATA ?= $(wildcard $(CURDIR)/../shared/marketdata)
 export EXCHANGE_MARKETDATA
 
-.PHONY: up test unit coverage faults bench demo browser format check install install-dev constraints clean
+.PHONY: audit up test unit coverage faults bench demo browser format check install install-dev constraints clean
 
 up: install
 	$(BIN)/exchange up $(ARGS)
@@ -58,6 +58,15 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Known weaknesses of the pinned packages. It asks advisories on the network, and fails where it
+# cannot. The tool has an environment of its own, so that it pins nothing of ours.
+audit:
+	test -x $(VENV)-audit/bin/pip-audit || \
+		{ $(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/python -m pip --quiet install pip-audit; }
+	for pins in constraints*.txt; do \
+		$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement $$pins || exit 1; \
+	done
+
 format: install-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -93,4 +102,4 @@ constraints: install-dev
 		--constraint constraints.txt --output-file constraints-dev.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-audit

@@ -1,8 +1,8 @@
 """A Python client of the exchange for brokers.
 
 ``Exchange`` waits for each answer, ``AsyncExchange`` is for asyncio. Both send an order again when
-that is safe, and raise a ``Problem`` when they give up. ``Feed`` follows books and trades, and
-``verify_webhook`` proves that a webhook is from the exchange.
+that is safe, and raise a ``Problem`` when they give up. ``Feed`` follows the market and the
+own orders, and ``verify_webhook`` proves that a webhook is from the exchange.
 """
 
 from client.answers import (
@@ -40,6 +40,9 @@ from client.events import (
     Gap,
     HistoryChanged,
     Missed,
+    OrdersSnapshot,
+    Reported,
+    TickersChanged,
     Traded,
 )
 from client.exchange import Exchange
@@ -78,16 +81,19 @@ __all__ = [
     "NewOrder",
     "Order",
     "OrderTrade",
+    "OrdersSnapshot",
     "Position",
     "Price",
     "Problem",
     "QueuedMessage",
     "Registered",
     "Report",
+    "Reported",
     "RotatedSecret",
     "Stock",
     "Switch",
     "Ticker",
+    "TickersChanged",
     "Traded",
     "Validated",
     "Webhook",

@@ -1,10 +1,10 @@
 """The exchange for asyncio. It has the methods of ``Exchange``, and each of them is awaited."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -33,7 +33,9 @@ from client.exchange import DEADLINE_SECONDS, TIMEOUT_SECONDS
 from client.health import Health
 from client.market import AsyncMarketMethods
 from client.orders import NewOrder, Result
+from client.problems import said
 from client.reads import FillFilter, OrderFilter
+from client.streaming import PATH, ReportStream
 from client.transport import headers_of, lost, reply_of
 
 T = TypeVar("T")
@@ -144,7 +146,7 @@ class AsyncExchange(AsyncMarketMethods, AsyncEndpointMethods):
     def trades(self, **wanted: Unpack[FillFilter]) -> AsyncIterator[Fill]:
         return self._pages(lambda cursor: reads.fills(wanted, cursor))
 
-    async def events(self, *, after: int | None = None) -> AsyncIterator[Report]:
+    async def events(self, *, after: int | None = None) -> AsyncGenerator[Report, None]:
         while True:
             page = await self._call(reads.events(after))
             for report in page.data:
@@ -152,6 +154,25 @@ class AsyncExchange(AsyncMarketMethods, AsyncEndpointMethods):
             after = page.next_after
             if not page.has_more:
                 return
+
+    async def follow_events(self, *, after: int | None = None) -> AsyncGenerator[Report, None]:
+        stream = ReportStream(after, self._deadline_seconds, self._timeout_seconds)
+        while True:
+            options: Any = {"headers": stream.headers(self._key), "timeout": stream.timeout}
+            try:
+                async with self._http.stream("GET", self._url + PATH, **options) as answer:
+                    if answer.status_code == httpx.codes.OK:
+                        stream.begun()
+                        async for data in answer.aiter_bytes():
+                            for report in stream.take(data):
+                                yield report
+                        wait = stream.lost("the stream has ended")
+                    else:
+                        await answer.aread()
+                        wait = stream.refused(reply_of(answer))
+            except httpx.TransportError as error:
+                wait = stream.lost(said(error))
+            await asyncio.sleep(wait)
 
     async def positions(self) -> tuple[Position, ...]:
         return (await self._call(reads.positions())).data

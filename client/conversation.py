@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import msgspec
 
 from client.calls import Call, NoReply, Reply
-from client.problems import INVALID_ANSWER, NO_ANSWER, Problem, ProblemBody
+from client.problems import INVALID_ANSWER, NO_ANSWER, Problem, ProblemBody, said
 
 log = logging.getLogger("client")
 
@@ -101,9 +101,9 @@ def carry_out(call: Call[T], budget: Budget) -> Conversation[T]:
             raise problem
         if this_is_unclear and not call.is_repeatable:
             _give_up(problem, "to send this request twice could carry it out twice")
-        wait = pause(attempts, _retry_after(reply))
+        wait = pause(attempts, retry_after(reply))
         if wait >= budget.left:
-            _give_up(problem, _too_late(budget, _retry_after(reply)))
+            _give_up(problem, _too_late(budget, retry_after(reply)))
         log.info("%s %s again in %.2f s: %s", call.method, call.path, wait, problem.code)
         yield Wait(wait)
 
@@ -130,10 +130,9 @@ def problem_of(body: ProblemBody, status: int, request_id: str) -> Problem:
 
 def _read(call: Call[T], reply: Reply | NoReply) -> T:
     if isinstance(reply, NoReply):
-        said = str(reply.error) or type(reply.error).__name__
-        raise Problem(NO_ANSWER, said) from reply.error
+        raise Problem(NO_ANSWER, said(reply.error)) from reply.error
     if reply.status >= 300:
-        raise _refusal(reply)
+        raise refusal_of(reply)
     try:
         return call.read(reply)
     except msgspec.MsgspecError as error:
@@ -145,7 +144,8 @@ def _read(call: Call[T], reply: Reply | NoReply) -> T:
         ) from error
 
 
-def _refusal(reply: Reply) -> Problem:
+def refusal_of(reply: Reply) -> Problem:
+    """The problem of an answer that is no good one."""
     request_id = reply.headers.get("x-request-id", "")
     try:
         body = msgspec.json.decode(reply.body, type=ProblemBody)
@@ -167,7 +167,8 @@ def _is_passing(problem: Problem, reply: Reply | NoReply) -> bool:
     return isinstance(reply, NoReply) or problem.code in (*NOTHING_TAKEN, *UNCLEAR, NO_ANSWER)
 
 
-def _retry_after(reply: Reply | NoReply) -> float:
+def retry_after(reply: Reply | NoReply) -> float:
+    """How many seconds the exchange asks to wait."""
     if isinstance(reply, NoReply):
         return 0.0
     text = reply.headers.get("retry-after", "")

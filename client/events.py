@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from client.answers import Book, Side
+from client.answers import Book, ListedOrder, Report, Side, Ticker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,40 @@ class Traded:
 
 
 @dataclass(frozen=True, slots=True)
+class TickersChanged:
+    """The tickers of a channel that have changed, each as it is now. ``is_snapshot`` says that
+    these are all that the channel has."""
+
+    channel: str
+    tickers: tuple[Ticker, ...]
+    is_snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersSnapshot:
+    """The own orders that are open, and those that were closed in the last five minutes.
+
+    It comes after each subscription. Every report up to ``sequence`` is in it, and an order may be
+    newer. ``has_more`` says that there are others; ``orders()`` of the exchange has them."""
+
+    orders: tuple[ListedOrder, ...]
+    sequence: int
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """An execution report of an own order. Reports come once, in order and without a gap, also
+    over disconnections."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
 class Missed:
     """These messages of a channel were not told and will not be: those with the sequences ``first``
-    to ``last``. It happens while the feed is not connected."""
+    to ``last``. It happens while the feed is not connected: to trades, and to reports only when the
+    exchange does not keep them any more."""
 
     channel: str
     first: int
@@ -68,5 +99,14 @@ class HistoryChanged:
 
 
 FeedEvent: TypeAlias = (
-    Connected | Disconnected | BookChanged | Traded | Missed | Gap | HistoryChanged
+    Connected
+    | Disconnected
+    | BookChanged
+    | Traded
+    | TickersChanged
+    | OrdersSnapshot
+    | Reported
+    | Missed
+    | Gap
+    | HistoryChanged
 )

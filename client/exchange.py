@@ -1,10 +1,10 @@
 """The exchange for a program that waits for each answer."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -32,7 +32,9 @@ from client.endpoints import EndpointMethods
 from client.health import Health
 from client.market import MarketMethods
 from client.orders import NewOrder, Result
+from client.problems import said
 from client.reads import FillFilter, OrderFilter
+from client.streaming import PATH, ReportStream
 from client.transport import headers_of, lost, reply_of
 
 T = TypeVar("T")
@@ -179,6 +181,31 @@ class Exchange(MarketMethods, EndpointMethods):
             after = page.next_after
             if not page.has_more:
                 return
+
+    def follow_events(self, *, after: int | None = None) -> Generator[Report, None, None]:
+        """The execution reports that follow the number ``after``, each once and in their order, and
+        then every new one as it comes. Without ``after`` it begins with what comes from now on.
+
+        It does not end. When the connection ends it connects again and goes on where it was. It
+        raises a :class:`client.Problem` when the exchange is away for the deadline, and
+        ``cursor_expired`` as :meth:`events` does.
+        """
+        stream = ReportStream(after, self._deadline_seconds, self._timeout_seconds)
+        while True:
+            options: Any = {"headers": stream.headers(self._key), "timeout": stream.timeout}
+            try:
+                with self._http.stream("GET", self._url + PATH, **options) as answer:
+                    if answer.status_code == httpx.codes.OK:
+                        stream.begun()
+                        for data in answer.iter_bytes():
+                            yield from stream.take(data)
+                        wait = stream.lost("the stream has ended")
+                    else:
+                        answer.read()
+                        wait = stream.refused(reply_of(answer))
+            except httpx.TransportError as error:
+                wait = stream.lost(said(error))
+            time.sleep(wait)
 
     def positions(self) -> tuple[Position, ...]:
         """The own shares, by symbol; symbols of which there are none are left out."""

@@ -10,16 +10,26 @@ from typing import Any
 
 import msgspec
 
-from client.answers import Book, Level, Side
-from client.events import BookChanged, FeedEvent, Gap, HistoryChanged, Missed, Traded
+from client.answers import Book, Level, ListedOrder, Report, Side, Ticker
+from client.events import (
+    BookChanged,
+    FeedEvent,
+    Gap,
+    HistoryChanged,
+    Missed,
+    OrdersSnapshot,
+    Reported,
+    TickersChanged,
+    Traded,
+)
 from client.problems import INVALID_ANSWER, Problem
 
-PASSING = (
-    *("server_shutdown", "history_changed", "slow_reader", "internal_error"),
-    *("too_many_sessions", "overloaded", "unavailable"),
-)
-"""Codes of errors after which it helps to connect again."""
+ENDING = ("server_shutdown", "history_changed", "slow_reader", "internal_error")
+"""Codes of errors behind which the exchange ends the connection; it helps to connect again."""
+LATER = ("too_many_sessions", "too_many_readers", "overloaded", "unavailable")
+"""Codes of a request that was refused for the moment; it helps to ask again a little later."""
 HISTORY_CHANGED = "history_changed"
+ORDERS = "orders"
 
 LevelMessage = tuple[int, int, int]
 
@@ -38,6 +48,10 @@ class FeedMessage(msgspec.Struct, frozen=True):
     quantity: int = 0
     aggressor_side: Side = "bid"
     executed_at: datetime | None = None
+    tickers: tuple[Ticker, ...] = ()
+    orders: tuple[ListedOrder, ...] = ()
+    has_more: bool = False
+    report: Report | None = None
     sequences: dict[str, int] = {}
     code: str = ""
     detail: str = ""
@@ -46,13 +60,30 @@ class FeedMessage(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(FeedMessage)
 
 
-class Follower:
-    """``outbox`` holds what is to be sent; whoever sends it empties it."""
+class RefusedForNow(Exception):
+    """The exchange cannot give the channels now; ask again a little later."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class Follower:
+    """``outbox`` holds what is to be sent; whoever sends it empties it. ``orders_after`` is the
+    sequence of the last report that the program has already.
+
+    ``missing`` is set when reports of own orders were missed. It says after which sequence they
+    are to be read and up to which. Whoever reads them hands each to :meth:`fill`, and calls
+    :meth:`filled` at the end.
+    """
+
+    def __init__(self, orders_after: int | None = None) -> None:
         self.channels: dict[str, None] = {}
         self.outbox: list[dict[str, Any]] = []
-        self._sequences: dict[str, int] = {}
+        self.missing: tuple[int, int] | None = None
+        self._snapshot: OrdersSnapshot | None = None
+        """It is told when what is missing is filled."""
+        self._sequences: dict[str, int] = {} if orders_after is None else {ORDERS: orders_after}
         self._books: dict[str, _Sides] = {}
         self._awaited: set[str] = set()
         """Channels of which a snapshot was asked for; an update before it is of an older state."""
@@ -72,6 +103,8 @@ class Follower:
             self._sequences.pop(channel, None)
             self._books.pop(channel, None)
             self._awaited.discard(channel)
+            if channel == ORDERS:
+                self.missing = None
         if left:
             self.outbox.append({"op": "unsubscribe", "channels": left})
 
@@ -80,12 +113,16 @@ class Follower:
         self.outbox.clear()
         self._books.clear()
         self._awaited.clear()
+        self.missing = None
         self._has_told_history = False
         self._ask(list(self.channels))
 
     def take(self, text: str | bytes) -> Iterator[FeedEvent]:
-        """The events of a message. Raises a :class:`Problem` when the exchange has refused what was
-        asked, or says something that is no message of the feed."""
+        """The events of a message.
+
+        Raises :class:`RefusedForNow`, and a :class:`Problem` when the exchange has refused what was
+        asked for good, or says something that is no message of the feed.
+        """
         try:
             message = _decoder.decode(text)
         except msgspec.MsgspecError as error:
@@ -97,11 +134,38 @@ class Follower:
         elif message.channel in self.channels:
             if message.type == "snapshot":
                 self._awaited.discard(message.channel)
-            kind, _, symbol = message.channel.partition(":")
-            if kind == "book":
+            yield from self._channel(message)
+
+    def _channel(self, message: FeedMessage) -> Iterator[FeedEvent]:
+        kind, _, symbol = message.channel.partition(":")
+        match kind:
+            case "book":
                 yield from self._book(symbol, message)
-            elif kind == "trades":
+            case "trades":
                 yield from self._trade(symbol, message)
+            case "ticker":
+                is_snapshot = message.type == "snapshot"
+                yield TickersChanged(message.channel, message.tickers, is_snapshot)
+            case "orders":
+                yield from self._orders(message)
+
+    def fill(self, report: Report) -> Iterator[FeedEvent]:
+        """The next report; one that was told before, or is of another history, is left out."""
+        known = self._sequences.get(ORDERS)
+        if known is not None and report.sequence == known + 1:
+            self._sequences[ORDERS] = report.sequence
+            yield Reported(report)
+
+    def filled(self) -> Iterator[FeedEvent]:
+        """Everything that was missed and is kept was read."""
+        if self.missing is None or self._snapshot is None:
+            return
+        self.missing, snapshot = None, self._snapshot
+        known = self._sequences[ORDERS]
+        if known < snapshot.sequence:
+            yield Missed(ORDERS, known + 1, snapshot.sequence)
+        self._sequences[ORDERS] = snapshot.sequence
+        yield snapshot
 
     def history_changed(self) -> Iterator[FeedEvent]:
         """Everything that is known is of another history; once for each connection."""
@@ -114,8 +178,9 @@ class Follower:
     def _error(self, message: FeedMessage) -> Iterator[FeedEvent]:
         if message.code == HISTORY_CHANGED:
             yield from self.history_changed()
-        elif message.code not in PASSING:
-            raise Problem(message.code, message.detail)
+        elif message.code not in ENDING:
+            problem = Problem(message.code, message.detail)
+            raise RefusedForNow(problem) if message.code in LATER else problem
 
     def _book(self, symbol: str, message: FeedMessage) -> Iterator[FeedEvent]:
         channel, sequence = message.channel, message.sequence or 0
@@ -156,15 +221,49 @@ class Follower:
                 executed_at=message.executed_at,
             )
 
+    def _orders(self, message: FeedMessage) -> Iterator[FeedEvent]:
+        if message.report is not None and ORDERS not in self._awaited:
+            yield from self._reported(message.report)
+        elif message.type == "snapshot":
+            yield from self._begin_orders(message)
+
+    def _begin_orders(self, message: FeedMessage) -> Iterator[FeedEvent]:
+        sequence, known = message.sequence or 0, self._sequences.get(ORDERS)
+        if known is not None and sequence < known:
+            yield from self._begin_anew()
+            return
+        snapshot = OrdersSnapshot(message.orders, sequence, message.has_more)
+        if known is not None and sequence > known:
+            self.missing, self._snapshot = (known, sequence), snapshot
+        else:
+            self._sequences[ORDERS] = sequence
+            yield snapshot
+
+    def _reported(self, report: Report) -> Iterator[FeedEvent]:
+        known = self._sequences.get(ORDERS)
+        if known is not None and report.sequence > known + 1:
+            yield from self._again(ORDERS)
+        else:
+            yield from self.fill(report)
+
     def _compare(self, sequences: dict[str, int]) -> Iterator[FeedEvent]:
         """A heartbeat comes after all messages that it names, so what it names must be known."""
         for channel, sequence in sequences.items():
             known = self._sequences.get(channel)
             if known is None or channel in self._awaited or known == sequence:
                 continue
-            if channel.startswith("trades:") and sequence < known:
-                yield from self.history_changed()
+            if not channel.startswith("book:") and sequence < known:
+                yield from self._begin_anew()
+                return
             yield from self._again(channel)
+
+    def _begin_anew(self) -> Iterator[FeedEvent]:
+        """What this connection tells is of another history than what was known."""
+        yield from self.history_changed()
+        channels = list(self.channels)
+        self._awaited.update(channels)
+        self.outbox.append({"op": "unsubscribe", "channels": channels})
+        self._ask(channels)
 
     def _again(self, channel: str) -> Iterator[FeedEvent]:
         self._books.pop(channel, None)

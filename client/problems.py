@@ -70,6 +70,11 @@ class Problem(Exception):
         return "; ".join(parts)
 
 
+def said(error: Exception) -> str:
+    """What an error says, and its name where it says nothing."""
+    return str(error) or type(error).__name__
+
+
 class ProblemBody(msgspec.Struct, frozen=True):
     """The fields of ``application/problem+json`` that this package reads."""
 

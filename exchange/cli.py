@@ -21,7 +21,13 @@ app = typer.Typer(
 )
 
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
-    "Run": {"up": run.up, "run": run.run, "migrate": run.migrate, "demo": run.demo},
+    "Run": {
+        "up": run.up,
+        "run": run.run,
+        "migrate": run.migrate,
+        "form-cluster": run.form_cluster,
+        "demo": run.demo,
+    },
     "Watch": {"status": watch.status, "top": top, "listen": watch.listen, "export": watch.export},
     "Judge": {
         "check": judge.check,

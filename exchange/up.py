@@ -14,6 +14,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from exchange.local.cluster import EmbeddedCluster, refuse_other_kind
 from exchange.local.health import HealthWatch
 from exchange.local.installation import Addresses, Installation
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis, socket_dir
@@ -35,14 +36,17 @@ class Stopped(Exception):
     """SIGINT or SIGTERM arrived."""
 
 
-def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
+def up(data: Path, port: int, matchers: int, ingress: int, host: str, redis_nodes: int) -> None:
     """Run until Ctrl-C or SIGTERM. Raises :class:`ExchangeError` when that is not possible."""
     console = Console()
     environment = {"EXCHANGE_ENV": "development", **os.environ}
     installation = Installation(data)
     installation.lock()
     _check_port(host, port)
-    servers, addresses = _plan(installation, environment, f"http://{host}:{port}")
+    scheme = "https" if load(Settings, environment).tls_cert_file else "http"
+    servers, cluster, addresses = _plan(
+        installation, environment, f"{scheme}://{host}:{port}", redis_nodes
+    )
     environment |= _variables(addresses, host, port)
     names = _names(matchers, ingress, calendars=1 if _has_calendar(environment) else 0)
     supervisor = Supervisor(servers)
@@ -51,11 +55,13 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
         with console.status("starting Redis and PostgreSQL"):
             for server in servers:
                 server.start()
+            if cluster is not None:
+                cluster.form()
         with console.status("bringing the database to the newest schema"):
             _migrate(environment)
         _add_children(supervisor, installation, addresses, environment, names)
         with console.status("waiting until orders can be taken"):
-            _wait_until_ready(supervisor, addresses.url, console)
+            _wait_until_ready(supervisor, addresses, console)
         installation.publish(addresses)
         _show(console, supervisor, installation, addresses)
         while True:
@@ -69,26 +75,42 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str) -> None:
 
 
 def _plan(
-    installation: Installation, environment: Mapping[str, str], url: str
-) -> tuple[list[EmbeddedRedis | EmbeddedPostgres], Addresses]:
-    """The embedded servers that are needed, for those that no variable names, and all addresses."""
+    installation: Installation, environment: Mapping[str, str], url: str, redis_nodes: int
+) -> tuple[list[EmbeddedRedis | EmbeddedPostgres], EmbeddedCluster | None, Addresses]:
+    """The embedded servers that are needed, for those that no variable names, the cluster that some
+    of them form, and all addresses."""
     settings = load(Settings, environment)
     servers: list[EmbeddedRedis | EmbeddedPostgres] = []
+    cluster: EmbeddedCluster | None = None
     redis_url, database_url = settings.redis_url, settings.database_url
     if not environment.get("EXCHANGE_REDIS_URL"):
-        redis = EmbeddedRedis(installation.data)
-        servers.append(redis)
-        redis_url = redis.url
+        refuse_other_kind(installation.data, redis_nodes)
+        if redis_nodes > 1:
+            cluster = EmbeddedCluster(installation.data, redis_nodes)
+            servers += cluster.nodes
+            redis_url = cluster.url
+        else:
+            redis = EmbeddedRedis(installation.data)
+            servers.append(redis)
+            redis_url = redis.url
+    elif redis_nodes > 1:
+        raise ExchangeError(
+            "--redis-nodes starts Redis, and EXCHANGE_REDIS_URL names one that runs"
+        )
     if not database_url:
         postgres = EmbeddedPostgres(installation.data)
         servers.append(postgres)
         database_url = postgres.url
-    return servers, Addresses(
-        url=url,
-        redis_url=redis_url,
-        database_url=database_url,
-        admin_key=settings.admin_key or installation.admin_key(),
-        health_sockets=str(socket_dir(installation.data)),
+    return (
+        servers,
+        cluster,
+        Addresses(
+            url=url,
+            redis_url=redis_url,
+            database_url=database_url,
+            admin_key=settings.admin_key or installation.admin_key(),
+            health_sockets=str(socket_dir(installation.data)),
+        ),
     )
 
 
@@ -182,21 +204,27 @@ def _watch(supervisor: Supervisor, console: Console) -> None:
         console.print(time.strftime("%H:%M:%S"), line, highlight=False)
 
 
-def _wait_until_ready(supervisor: Supervisor, url: str, console: Console) -> None:
-    """Orders can be taken, and every worker has answered once."""
+def _wait_until_ready(supervisor: Supervisor, addresses: Addresses, console: Console) -> None:
+    """Orders can be taken, and every worker has answered once.
+
+    An HTTP process is asked on its Unix socket, where it needs no certificate; it listens there
+    after it listens on its port.
+    """
     deadline = time.monotonic() + READY_SECONDS_MAX
-    with httpx.Client(trust_env=False, timeout=2.0) as client:
+    socket_path = str(Path(addresses.health_sockets) / f"http-1{HEALTH_SUFFIX}")
+    transport = httpx.HTTPTransport(uds=socket_path)
+    with httpx.Client(trust_env=False, timeout=2.0, transport=transport) as client:
         while time.monotonic() < deadline:
             _watch(supervisor, console)
             try:
-                ready = client.get(f"{url}/health/ready").status_code == httpx.codes.OK
+                ready = client.get("http://http-1/health/ready").status_code == httpx.codes.OK
                 if ready and all(child.has_answered for child in supervisor.children):
                     return
             except httpx.TransportError:
                 pass  # Not listening yet: that is what we are waiting for.
             time.sleep(WATCH_SECONDS)
     silent = [child.name for child in supervisor.children if not child.has_answered]
-    raise ExchangeError(f"{', '.join(silent) or url} does not answer; see the logs")
+    raise ExchangeError(f"{', '.join(silent) or addresses.url} does not answer; see the logs")
 
 
 def _show(
@@ -207,7 +235,7 @@ def _show(
     table.add_column("pid", justify="right")
     table.add_column("where", overflow="fold")
     for server in supervisor.servers:
-        table.add_row(server.name, str(server.pid), server.url)
+        table.add_row(server.name, str(server.pid), server.shown)
     for child in supervisor.children:
         where = addresses.url if child.name.startswith("http") else ""
         table.add_row(child.name, str(child.pid), where)

@@ -1,9 +1,13 @@
-"""Appending to the log: one Function call and one fsync for all that is flushed together."""
+"""Appending to the log: one Function call and one fsync for all that is flushed together.
+
+On a Redis Cluster there is a flush of its own for each node, and in it a call for each partition.
+"""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ingress.refusals import LOG_FULL, NEW_HISTORY, not_taken, outcome_unknown
+from protocol import keys
 from protocol.registry import Directory, Instrument
 from runtime.http.coalescer import Coalescer
 from runtime.process.errors import ExchangeError
@@ -18,12 +22,16 @@ from runtime.redis.channel import (
 from runtime.redis.functions.append import AppendRequest, Limits, LogPlace, Places, append
 from runtime.redis.genesis import Genesis
 from runtime.redis.link import Link
+from runtime.redis.redirects import SLOT_ERRORS
 
 BATCH_MAX = 1000
 
-# What Redis answers when it has refused a call before its first write: redis-py has classes for
-# some of these and leaves the others to be told by their text.
-_REFUSALS = (OutOfMemoryError, ReadOnlyError)
+# What says that a call was not sent, or that Redis has refused it before its first write: redis-py
+# has classes for some of these answers and leaves the others to be told by their text.
+_REFUSALS = (
+    *(NotConnected, BusyLoadingError, ExchangeError),
+    *(OutOfMemoryError, ReadOnlyError, *SLOT_ERRORS),
+)
 _REFUSAL_TEXTS = ("MISCONF", "BUSY", "Function not found")
 
 Item = tuple[Instrument, AppendRequest]
@@ -51,7 +59,8 @@ class Appender:
         self._link = Link(url, name, on_connect=exchange.follow_history)
         self._exchange = exchange
         self._limits = limits
-        self._coalescer: Coalescer[Item, LogPlace] = Coalescer(self._flush, waiting_max, BATCH_MAX)
+        self._waiting_max = waiting_max
+        self._coalescers: dict[str, Coalescer[Item, LogPlace]] = {}
 
     def append(self, instrument: Instrument, request: AppendRequest) -> Promise[LogPlace]:
         """Append one command. The promise is kept once it is on disk, or with the place where its
@@ -61,10 +70,16 @@ class Appender:
         taken, ``outcome_unknown`` when nobody can tell. Raises
         :class:`~runtime.http.coalescer.Overloaded` when too many wait.
         """
-        return self._coalescer.submit((instrument, request))
+        node = self._link.node_of(keys.heads(instrument.partition))
+        coalescer = self._coalescers.get(node)
+        if coalescer is None:
+            coalescer = Coalescer(self._flush, self._waiting_max, BATCH_MAX)
+            self._coalescers[node] = coalescer
+        return coalescer.submit((instrument, request))
 
     async def close(self) -> None:
-        await self._coalescer.drain()
+        for coalescer in self._coalescers.values():
+            await coalescer.drain()
         await self._link.close()
 
     async def _flush(self, items: list[Item]) -> list[LogPlace | Exception]:
@@ -91,24 +106,25 @@ class Appender:
         for at in wanted:
             by_partition.setdefault(items[at][0].partition, []).append(at)
         history_id, limits = self._exchange.genesis.history_id, self._limits
-        call = append(
-            history_id,
-            {p: [items[at][1] for at in indices] for p, indices in by_partition.items()},
-            limits,
-        )
+        sections = {p: [items[at][1] for at in indices] for p, indices in by_partition.items()}
+        together = [{p: s} for p, s in sections.items()] if self._link.is_cluster else [sections]
+        calls = [append(history_id, each, limits) for each in together]
+        replies: Sequence[Any]
         try:
-            (reply,) = await self._link.pipeline([call.command])
-        except (NotConnected, BusyLoadingError, ExchangeError) as error:
-            problem = not_taken(error)
-        except RedisError as error:
-            problem = outcome_unknown(error)
-        else:
-            if not isinstance(reply, Exception):
-                return _note(call.read(reply), by_partition.values(), results)
-            problem = not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)
-        for at in wanted:
-            results[at] = problem
-        return []
+            replies = await self._link.pipeline([call.command for call in calls])
+        except (RedisError, ExchangeError) as error:
+            replies = [error] * len(calls)
+        refused = []
+        for call, each, reply in zip(calls, together, replies, strict=True):
+            indices_of_sections = [by_partition[partition] for partition in each]
+            if isinstance(reply, Exception):
+                problem = not_taken(reply) if _is_refusal(reply) else outcome_unknown(reply)
+                for indices in indices_of_sections:
+                    for at in indices:
+                        results[at] = problem
+            else:
+                refused += _note(call.read(reply), indices_of_sections, results)
+        return refused
 
 
 def _note(

@@ -13,6 +13,7 @@ from ingress.bodies import BatchAnswer, BatchItem, CancelBatchBody, ItemProblem,
 from ingress.intake import decode
 from ingress.preferences import OrderHeaders, order_headers, wants_order
 from ingress.routes import OrderRoutes
+from protocol.broker_keys import Scope
 from runtime.http.context import Context
 from runtime.http.endpoints import Answer, Call
 from runtime.http.problems import Problem, as_problem
@@ -32,7 +33,7 @@ class BatchRoutes:
 
     async def place(self, call: Call) -> Answer:
         """200 with a result for each order."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.TRADE)
         headers = OrderHeaders(None, order_headers(call.headers).wait_seconds)
         bodies = decode(_orders_decoder, call.body).orders
         self._context.rate_limits.owe(broker.broker_id, Kind.ORDERS, len(bodies) - 1)
@@ -43,7 +44,7 @@ class BatchRoutes:
 
     async def cancel(self, call: Call) -> Answer:
         """200 with a result for each id."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.TRADE)
         order_ids = decode(_cancels_decoder, call.body).order_ids
         self._context.rate_limits.owe(broker.broker_id, Kind.CANCELS, len(order_ids) - 1)
         with_order = wants_order(call.headers)

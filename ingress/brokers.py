@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingress.audit import AuditTrail
 from ingress.refusals import broker_not_found, registration_unknown
 from ingress.webhook_bodies import WEBHOOK_URL_LENGTH_MAX
 from ingress.webhook_urls import check_webhook_url, new_webhook_secret
@@ -74,9 +75,9 @@ class IssuedKeyAnswer(BaseModel):
     api_key: Annotated[str, Field(description="Send it as `Authorization: Bearer <api_key>`.")]
 
 
-def brokers_router(context: Context, channel: AsyncChannel) -> APIRouter:
+def brokers_router(context: Context, channel: AsyncChannel, trail: AuditTrail) -> APIRouter:
     # Before the body is looked at: who has no key learns nothing about bodies.
-    router = APIRouter(dependencies=[Depends(context.require_admin)])
+    router = APIRouter(dependencies=[Depends(context.require_admin)], route_class=trail.route_class)
 
     async def write(events: list[RegistryEvent]) -> None:
         await write_registry(context, channel, events)

@@ -5,19 +5,21 @@ begins. What was on its way at that moment is lost, on purpose. Workers notice t
 their next call, forget what they know and read it again.
 """
 
-from typing import Literal
+from collections.abc import Coroutine
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from ingress.audit import AuditTrail
 from ingress.controls import BrokerControls
 from runtime.http.context import Context
 from runtime.postgres import tables
 from runtime.process.promise import begin
-from runtime.redis.channel import AsyncChannel, FunctionCall
-from runtime.redis.functions.reset import reset
+from runtime.redis import resetting
+from runtime.redis.channel import AsyncChannel
 from runtime.redis.genesis import new_history_id
 
 # Who compares the histories or stores a batch meanwhile waits until both sides have the new one.
@@ -38,8 +40,8 @@ class ResetAnswer(BaseModel):
     status: Literal["reset"] = "reset"
 
 
-def debug_router(context: Context, controls: BrokerControls) -> APIRouter:
-    router = APIRouter(prefix="/debug", tags=["debug"])
+def debug_router(context: Context, controls: BrokerControls, trail: AuditTrail) -> APIRouter:
+    router = APIRouter(prefix="/debug", tags=["debug"], route_class=trail.route_class)
 
     @router.post("/reset")
     async def begin_anew(request: Request) -> ResetAnswer:
@@ -49,13 +51,15 @@ def debug_router(context: Context, controls: BrokerControls) -> APIRouter:
         history_id, epoch = new_history_id(), genesis.epoch + 1
         directory = context.directory
         endpoint_ids = [*directory.endpoints, *directory.disabled_endpoints]
-        call = reset(history_id, epoch, genesis.partitions, endpoint_ids)
         channel = AsyncChannel(settings.redis_url, f"debug-{settings.instance}")
         try:
+            beginning = resetting.begin_anew(
+                channel, history_id, epoch, genesis.partitions, endpoint_ids
+            )
             if settings.database_url:
-                await _reset_both(channel, call, settings.database_url, history_id, epoch)
+                await _reset_both(beginning, settings.database_url, history_id, epoch)
             else:
-                await channel.call(call)
+                await beginning
         finally:
             await channel.close()
         await context.follow_history()
@@ -67,8 +71,9 @@ def debug_router(context: Context, controls: BrokerControls) -> APIRouter:
 
 
 async def _reset_both(
-    channel: AsyncChannel, call: FunctionCall[int], database_url: str, history_id: str, epoch: int
+    beginning: Coroutine[Any, Any, None], database_url: str, history_id: str, epoch: int
 ) -> None:
+    """``beginning`` is what Redis has to do."""
     engine = create_async_engine(tables.sqlalchemy_url(database_url))
     try:
         async with engine.begin() as connection:
@@ -78,6 +83,6 @@ async def _reset_both(
             await connection.execute(
                 update(tables.genesis).values(history_id=history_id, epoch=epoch)
             )
-            await channel.call(call)
+            await beginning
     finally:
         await engine.dispose()

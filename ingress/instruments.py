@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingress.appender import Appender
+from ingress.audit import AuditTrail
 from ingress.intake import in_the_log
 from ingress.listing import place_symbol
 from ingress.refusals import registration_unknown
@@ -124,11 +125,19 @@ class BustedAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def instruments_router(
-    context: Context, channel: AsyncChannel, appender: Appender, decision_seconds: float
+    context: Context,
+    channel: AsyncChannel,
+    appender: Appender,
+    decision_seconds: float,
+    trail: AuditTrail,
 ) -> APIRouter:
     """``channel`` writes to the registry, ``appender`` to the logs; a decision is waited for up to
     ``decision_seconds``."""
-    router = APIRouter(prefix="/admin", dependencies=[Depends(context.require_admin)])
+    router = APIRouter(
+        prefix="/admin",
+        dependencies=[Depends(context.require_admin)],
+        route_class=trail.route_class,
+    )
     stocks = Stocks(context)
 
     async def decided(instrument: Instrument, command: Command) -> Verdict:

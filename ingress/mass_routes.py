@@ -9,6 +9,7 @@ from ingress.intake import decode
 from ingress.mass_cancels import MassCancels
 from ingress.pressure import Pressure
 from ingress.timers import CancelTimers
+from protocol.broker_keys import Scope
 from protocol.commands import MassCancel
 from protocol.units import format_time
 from runtime.http.context import Context
@@ -36,7 +37,7 @@ class MassRoutes:
 
     async def cancel_all(self, call: Call) -> Answer:
         """202 once the cancel is in the log of each symbol."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.TRADE)
         body = decode(_all_decoder, call.body)
         self._pressure.admit_cancel()
         cancel = MassCancel(
@@ -47,7 +48,7 @@ class MassRoutes:
 
     async def cancel_after(self, call: Call) -> Answer:
         """200 once the switch is armed, or taken away."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.TRADE)
         seconds = decode(_after_decoder, call.body).timeout_seconds
         fires_ms, mass_cancel_id = await in_task(self._timers.arm(broker.broker_id, seconds))
         return Answer(200, cancel_after_answer(seconds, fires_ms, mass_cancel_id))

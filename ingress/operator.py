@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingress.audit import AuditTrail
 from ingress.brokers import write_registry
 from ingress.controls import BrokerControls
 from ingress.mass_cancels import MassCancels
@@ -76,9 +77,12 @@ def operator_router(
     channel: AsyncChannel,
     controls: BrokerControls,
     mass_cancels: MassCancels,
+    trail: AuditTrail,
 ) -> APIRouter:
     router = APIRouter(
-        prefix="/admin/brokers/{broker_id}", dependencies=[Depends(context.require_admin)]
+        prefix="/admin/brokers/{broker_id}",
+        dependencies=[Depends(context.require_admin)],
+        route_class=trail.route_class,
     )
 
     async def require_broker(broker_id: str) -> None:

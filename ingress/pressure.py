@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from ingress.refusals import memory_full
-from runtime.redis.channel import AsyncChannel, RedisError
+from runtime.redis.channel import AsyncChannel, RedisError, raise_errors
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,8 @@ CANCELS_BELOW = 0.95
 
 
 class Pressure:
-    """``share`` is the used part of ``maxmemory``; 0 when Redis has no limit."""
+    """``share`` is the used part of ``maxmemory``; 0 when Redis has no limit. Of the nodes of a
+    Redis Cluster, it is that of the fullest."""
 
     def __init__(self, channel: AsyncChannel) -> None:
         self._channel = channel
@@ -37,10 +38,8 @@ class Pressure:
 
     async def look(self) -> None:
         """Ask Redis once."""
-        text = (await self._channel.execute("INFO", "memory")).decode()
-        values = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        limit = int(values["maxmemory"])
-        self.share = int(values["used_memory"]) / limit if limit else 0.0
+        answers = raise_errors(await self._channel.each_node("INFO", "memory"))
+        self.share = max(map(_share, answers), default=self.share)
 
     async def watch(self) -> None:
         """Look again and again; what Redis does not answer leaves the last answer standing."""
@@ -50,3 +49,9 @@ class Pressure:
             except RedisError as error:
                 log.warning("the use of memory is unknown", extra={"error": str(error)})
             await asyncio.sleep(PERIOD_SECONDS)
+
+
+def _share(answer: bytes) -> float:
+    values = dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
+    limit = int(values["maxmemory"])
+    return int(values["used_memory"]) / limit if limit else 0.0

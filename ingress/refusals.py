@@ -40,6 +40,14 @@ def taken_in_part(error: Exception) -> Problem:
     )
 
 
+def key_not_found() -> Problem:
+    return Problem("key_not_found", "the broker has no key of this id; it may be revoked already")
+
+
+def too_many_keys(most: int) -> Problem:
+    return Problem("too_many_keys", f"a broker has at most {most} of them; revoke one first")
+
+
 def registration_unknown(error: Exception) -> Problem:
     return Problem(
         "outcome_unknown",

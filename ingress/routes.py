@@ -19,6 +19,7 @@ from ingress.listing import known_symbol, list_symbol
 from ingress.preferences import OrderHeaders, order_headers, wants_order
 from ingress.pressure import Pressure
 from protocol import codec, ids, keys
+from protocol.broker_keys import Scope
 from protocol.commands import AmendOrder, CancelOrder, PlaceOrder, digest
 from protocol.enums import OrderState
 from protocol.records import OrderRecord
@@ -66,9 +67,11 @@ class OrderRoutes:
         """201 once the log has the order on disk, or once it is decided if the caller prefers to
         wait."""
         context = self._context
-        broker = context.keyring.broker(call.authorization)
-        if broker is None:
-            broker = await context.authenticate(call.authorization)
+        key = context.keyring.key(call.authorization)
+        if key is not None and key.is_unrestricted:
+            broker = key.broker
+        else:
+            broker = await context.authenticate(call, Scope.TRADE)
         return await self.place_order(broker, call.body, order_headers(call.headers))
 
     async def place_order(self, broker: Broker, body: bytes, headers: OrderHeaders) -> Answer:
@@ -107,7 +110,7 @@ class OrderRoutes:
 
     async def validate(self, call: Call) -> Answer:
         """200 when :meth:`place` would take the order now. Nothing is appended or listed."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.TRADE)
         headers = order_headers(call.headers)
         symbol, order = parse_order(call.body, broker.broker_id, headers.idempotency_key)
         instrument = await in_task(known_symbol(self._context, symbol))
@@ -159,7 +162,7 @@ class OrderRoutes:
     async def cancel(self, call: Call) -> Answer:
         """204 when the order is no longer open, or 200 with the order if the caller prefers that;
         202 when the matcher takes its time."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.TRADE)
         return await self.cancel_order(broker, call.parameters[0], wants_order(call.headers))
 
     async def cancel_order(self, broker: Broker, order_id: str, with_order: bool) -> Answer:
@@ -177,7 +180,7 @@ class OrderRoutes:
 
     async def cancel_by_client_id(self, call: Call) -> Answer:
         """The same, by the broker's own id of the order."""
-        found = await own_client_order(self._context, call)
+        found = await own_client_order(self._context, call, Scope.TRADE)
         order, with_order = found.order, wants_order(call.headers)
         if not order.state.is_open:
             return _no_longer_open(found if with_order else None)
@@ -219,7 +222,7 @@ class OrderRoutes:
     async def amend(self, call: Call) -> Answer:
         """200 with the changed order, 409 or 412 when it stays untouched, 202 when the matcher
         takes its time."""
-        order = (await own_order(self._context, call)).order
+        order = (await own_order(self._context, call, Scope.TRADE)).order
         now_ms = time.time_ns() // 1_000_000
         command = parse_amendment(call.body, order.sequence, call.header(b"if-match"), now_ms)
         if (limits := self._limits_of(order.broker_id)) is not None:

@@ -5,19 +5,26 @@ import asyncio
 from fastapi import APIRouter
 
 from ingress.admin_documentation import (
+    ADD_KEY,
+    AUDIT,
     CANCEL_ALL_OF_BROKER,
     GET_LIMITS,
     ISSUE_KEY,
+    LIST_KEYS,
     REGISTER,
     RESET,
+    REVOKE_KEY,
     REVOKE_KEYS,
     SET_LIMITS,
 )
 from ingress.appender import Appender
+from ingress.audit import AuditTrail
+from ingress.audit_routes import audit_router
 from ingress.batch_documentation import CANCEL_AFTER, CANCEL_ALL, CANCEL_BATCH, PLACE_BATCH
 from ingress.batches import BatchRoutes
 from ingress.bodies import BATCH_BYTES_MAX
 from ingress.broadcast import Broadcast
+from ingress.broker_keys import broker_keys_router
 from ingress.brokers import brokers_router
 from ingress.controls import BrokerControls
 from ingress.debug import debug_router
@@ -96,16 +103,23 @@ def create(context: Context) -> Service:
         await appender.close()
         await channel.close()
 
+    trail = AuditTrail(context, channel)
     router = APIRouter()
-    router.include_router(brokers_router(context, channel))
-    router.include_router(operator_router(context, channel, controls, mass_cancels))
+    router.include_router(audit_router(context, channel))
+    router.include_router(brokers_router(context, channel, trail))
+    router.include_router(broker_keys_router(context, channel, trail))
+    router.include_router(operator_router(context, channel, controls, mass_cancels, trail))
     decision_seconds = settings.decision_wait_ms / 1000
-    router.include_router(instruments_router(context, channel, appender, decision_seconds))
+    router.include_router(instruments_router(context, channel, appender, decision_seconds, trail))
     router.include_router(webhooks_router(context, channel))
     operations = WEBHOOK_OPERATIONS | {
         ("POST", "/register"): REGISTER,
         ("POST", "/admin/brokers/{broker_id}/api-key"): ISSUE_KEY,
         ("DELETE", "/admin/brokers/{broker_id}/api-key"): REVOKE_KEYS,
+        ("POST", "/admin/brokers/{broker_id}/keys"): ADD_KEY,
+        ("GET", "/admin/brokers/{broker_id}/keys"): LIST_KEYS,
+        ("DELETE", "/admin/brokers/{broker_id}/keys/{key_id}"): REVOKE_KEY,
+        ("GET", "/admin/audit"): AUDIT,
         ("PUT", "/admin/brokers/{broker_id}/limits"): SET_LIMITS,
         ("GET", "/admin/brokers/{broker_id}/limits"): GET_LIMITS,
         ("POST", "/admin/brokers/{broker_id}/cancel-all"): CANCEL_ALL_OF_BROKER,
@@ -114,7 +128,7 @@ def create(context: Context) -> Service:
         ("POST", "/admin/trades/{trade_id}/bust"): BUST_TRADE,
     }
     if context.settings.is_development:
-        router.include_router(debug_router(context, controls))
+        router.include_router(debug_router(context, controls, trail))
         operations["POST", "/debug/reset"] = RESET
     return Service(
         name="ingress",

@@ -28,6 +28,7 @@ from ingress.webhook_bodies import (
     endpoint_answer,
 )
 from ingress.webhook_urls import check_webhook_url, new_webhook_secret
+from protocol.broker_keys import Scope
 from protocol.endpoints import (
     EndpointAdded,
     EndpointChanged,
@@ -48,6 +49,7 @@ from protocol.webhooks import (
     OutgoingMessage,
     QueuedMessage,
 )
+from runtime.http.callers import caller_of
 from runtime.http.context import Context
 from runtime.http.problems import Problem
 from runtime.http.rate_limit import Bucket
@@ -89,9 +91,8 @@ class Webhooks:
 
     async def broker(self, request: Request) -> Broker:
         """The broker that calls, who may have too much changed already."""
-        header = request.headers.get("authorization")
-        raw = header.encode("latin-1") if header else None
-        broker = await begin(self._context.authenticate(raw)).future()
+        scope = Scope.READ if request.method == "GET" else Scope.TRADE
+        broker = await begin(self._context.authenticate(caller_of(request), scope)).future()
         if request.method != "GET":
             self._changes.take(broker.broker_id)
         await self._context.registry.refresh()

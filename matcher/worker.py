@@ -2,12 +2,13 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
 from matcher import metrics
 from matcher.changes import Changes, told
-from matcher.inbox import Inbox
+from matcher.inbox import Inbox, inbox
 from matcher.partition import Logs, Partition
 from matcher.recovery import recover
 from matcher.settings import MatcherSettings
@@ -19,7 +20,7 @@ from protocol.registry import Directory
 from runtime.process.errors import HistoryChanged
 from runtime.process.ownership import Ownership
 from runtime.process.worker import Worker
-from runtime.redis.channel import Channel, FunctionCall, raise_errors
+from runtime.redis.channel import Channel, FunctionCall
 from runtime.redis.functions.append import AppendRequest, Limits, Places, Urgency, append
 from runtime.redis.functions.commit import commit
 from runtime.redis.order_log import RawEntry
@@ -41,6 +42,8 @@ class Flight:
     """Commits that were sent and whose answers nobody has looked at yet, and what they bring."""
 
     calls: list[FunctionCall[None]] = field(default_factory=list)
+    partitions: list[list[int]] = field(default_factory=list)
+    """Those of each call."""
     entries: int = 0
     trades: int = 0
     started: float = 0.0
@@ -91,6 +94,9 @@ class MatcherWorker(Worker):
         self._listen()
         started = time.monotonic()
         found = self._inbox.read(self._settings.batch_max)
+        if self._inbox.away:
+            self._lose(self._inbox.away)
+            found = [each for each in found if each[0].number in self.partitions]
         self._is_idle = not found
         self._flight.started = started
         self._match(found)
@@ -118,8 +124,19 @@ class MatcherWorker(Worker):
         if self._owned.leases.due:
             self._land()
             self._owned.tend()
-            self._inbox = Inbox(self._channel, self.partitions.values())
+            self._open_inbox()
             self._count()
+
+    def _open_inbox(self) -> None:
+        self._inbox = inbox(self._channel, self.partitions.values())
+
+    def _lose(self, away: Mapping[int, Exception]) -> None:
+        """Forget partitions whose node is away. What was sent of them is known when they are
+        recovered."""
+        if away:
+            for partition, error in away.items():
+                self._owned.away([partition], error)
+            self._open_inbox()
 
     def _count(self) -> None:
         """Bring the metrics up to date; once in a while, because it costs as much as an order."""
@@ -143,25 +160,39 @@ class MatcherWorker(Worker):
         last commits come before."""
         ticks = self._ticks()
         block_ms = TICKS_WAIT_MS if ticks else self._block_ms()
-        self._inbox.ask(block_ms, [ticks.command] if ticks else [])
-        self._land()
-        answers = raise_errors(self._inbox.hear())
-        if ticks and None in ticks.read(answers[0]):
-            raise HistoryChanged("a tick was refused: Redis holds another history by now")
+        self._inbox.ask(block_ms, [call.command for _, call in ticks])
+        away = self._landed()
+        answers = self._inbox.hear()
+        for (partitions, call), answer in zip(ticks, answers, strict=True):
+            if isinstance(answer, Exception):
+                away |= dict.fromkeys(partitions, answer)
+            elif None in call.read(answer):
+                raise HistoryChanged("a tick was refused: Redis holds another history by now")
+        self._lose(away | self._inbox.away)
 
     def _land(self) -> None:
+        """See :meth:`_landed`; nothing else is under way."""
+        self._lose(self._landed())
+
+    def _landed(self) -> dict[int, Exception]:
         """Look at the answers to the commits in flight. Any but OK ends this worker, whose memory
-        is then ahead of what is stored."""
+        is then ahead of what is stored. Returns the partitions whose node did not answer, of which
+        the same is true."""
         flight = self._flight
+        away: dict[int, Exception] = {}
         if not flight.calls:
-            return
-        replies = raise_errors(self._channel.receive(len(flight.calls)))
+            return away
+        replies = self._channel.receive(len(flight.calls))
         self._flight = Flight(started=flight.started)
-        for call, reply in zip(flight.calls, replies, strict=True):
-            call.read(reply)
+        for call, partitions, reply in zip(flight.calls, flight.partitions, replies, strict=True):
+            if isinstance(reply, Exception):
+                away |= dict.fromkeys(partitions, reply)
+            else:
+                call.read(reply)
         self.applied += flight.entries
         self._trades += flight.trades
         self._durations.append(time.monotonic() - flight.started - flight.paused_seconds)
+        return away
 
     def _block_ms(self) -> int:
         """Until a lease or a tick is due; never 0, which would mean for ever."""
@@ -261,15 +292,20 @@ class MatcherWorker(Worker):
     def _send(self, commits: list[Commit]) -> None:
         owned = self._owned
         token = owned.leases.token  # No other worker has it, so the ids below are new ones.
-        call = commit(owned.history_id, token, f"{token}/{next(self._commit_ids)}", commits)
-        self._channel.send([call.command])
-        self._flight.calls.append(call)
+        together = [[each] for each in commits] if self._channel.is_cluster else [commits]
+        calls = [
+            commit(owned.history_id, token, f"{token}/{next(self._commit_ids)}", each)
+            for each in together
+        ]
+        self._channel.send([call.command for call in calls])
+        self._flight.calls += calls
+        self._flight.partitions += [[changes.partition for changes in each] for each in together]
 
-    def _ticks(self) -> FunctionCall[list[Places | None]] | None:
-        """The call that appends the ticks that are due, if there are any."""
+    def _ticks(self) -> list[tuple[list[int], FunctionCall[list[Places | None]]]]:
+        """The calls that append the ticks that are due, and the partitions of each."""
         now = time.monotonic()
         if now < self._ticks_at:
-            return None
+            return []
         self._ticks_at = now + TICKS_SECONDS
         now_ms = self._owned.leases.clock_ms
         ticks = {}
@@ -277,4 +313,6 @@ class MatcherWorker(Worker):
             due = partition.agenda.pop_due(now_ms)
             if due:
                 ticks[partition.number] = [AppendRequest(s, _TICK, Urgency.TICK) for s in due]
-        return append(self._owned.history_id, ticks, Limits()) if ticks else None
+        together = [{p: each} for p, each in ticks.items()] if self._channel.is_cluster else [ticks]
+        history_id = self._owned.history_id
+        return [(list(t), append(history_id, t, Limits())) for t in together if t]

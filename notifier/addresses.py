@@ -7,12 +7,20 @@ address that was checked, because a second look-up could give another answer.
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 
+LOOKUPS_MAX = 100
+_resolvers = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="resolver")
+"""Threads for look-ups, because the C library waits for seconds where the servers of a name are
+silent. asyncio's own threads are few, so some names that never answer would stop all look-ups."""
+
 _NAT64 = IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
+_UNICAST = IPv6Network("2000::/3")
+"""All that is global among the addresses of IPv6. NAT64 and what wraps IPv4 lie elsewhere in part,
+and so do deprecated ranges that :mod:`ipaddress` calls global, such as ``fec0::/10``."""
 
 
 class AddressRefused(Exception):
@@ -38,7 +46,7 @@ def is_allowed(address: Address, allow_loopback: bool) -> bool:
     inner = embedded_address(address)
     if allow_loopback and inner.is_loopback:
         return True
-    if isinstance(inner, IPv6Address) and inner in _NAT64_LOCAL:
+    if isinstance(inner, IPv6Address) and inner not in _UNICAST:
         return False
     # All are named, because `is_global` of Python 3.11 lets some of them pass.
     return inner.is_global and not (
@@ -73,7 +81,9 @@ def _literal(host: str) -> list[Address]:
 async def _looked_up(host: str, port: int) -> list[Address]:
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await loop.run_in_executor(
+            _resolvers, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
     except OSError as error:
         raise AddressRefused(f"{host} does not resolve: {error}") from error
     return [ip_address(entry[4][0]) for entry in found]

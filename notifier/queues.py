@@ -33,9 +33,10 @@ class Queues:
         self._genesis = genesis
 
     async def due(self, wanted: dict[str, int]) -> dict[str, list[str]]:
-        """Ids of messages whose time has come, by endpoint; ``wanted`` says how many at most."""
+        """Ids of messages whose time has come, by endpoint; ``wanted`` says how many at most. A
+        queue whose node is away has none."""
         moment = now_ms()
-        replies = await self._channel.all_ok(
+        replies = await self._channel.ok_where_possible(
             [
                 (
                     *("ZRANGEBYSCORE", keys.hook_queue(endpoint_id), "-inf", moment),
@@ -46,7 +47,7 @@ class Queues:
         )
         due = {}
         for endpoint_id, reply in zip(wanted, replies, strict=True):
-            if reply:
+            if reply and not isinstance(reply, Exception):
                 due[endpoint_id] = [message_id.decode() for message_id in reply]
         return due
 
@@ -86,10 +87,11 @@ class Queues:
     async def bury_waiting(self, endpoint_ids: Sequence[str]) -> None:
         """Give up all that waits for endpoints that are disabled."""
         while endpoint_ids:
-            moved = await self._channel.all_ok(
+            moved = await self._channel.ok_where_possible(
                 [bury_waiting(endpoint_id, now_ms()).command for endpoint_id in endpoint_ids]
             )
-            endpoint_ids = [name for name, count in zip(endpoint_ids, moved, strict=True) if count]
+            answered = zip(endpoint_ids, moved, strict=True)
+            endpoint_ids = [name for name, count in answered if isinstance(count, int) and count]
 
     async def tell(
         self, endpoint_id: str, message: OutgoingMessage, registry_sequence: int

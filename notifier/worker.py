@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from notifier import metrics
 from notifier.courier import Courier, home_partition
@@ -82,10 +82,12 @@ class NotifierWorker(Worker):
         """Queue the messages of new batches; returns whether there was anything new."""
         news = self._reader.read(self._owned.states, self._directory.sequence, self._block_ms())
         apply_entries(self._directory, news.registry)
+        self._lose(news.away)
         if news.batches:
             listening = {endpoint.broker_id for endpoint in self._directory.endpoints.values()}
             self._fan_out(self._reader.reports(news.batches, listening))
-        moved = {p: number for p, number in news.reached.items() if number > self._owned.states[p]}
+        states = self._owned.states
+        moved = {p: n for p, n in news.reached.items() if p in states and n > states[p]}
         if moved:
             self._mark(moved)
         return bool(news.batches or news.registry)
@@ -100,6 +102,7 @@ class NotifierWorker(Worker):
         states = self._owned.states
         skimmed = self._reader.skim(states, self._directory.sequence, self._block_ms() or 1)
         apply_entries(self._directory, skimmed.registry)
+        self._lose(skimmed.away)
         moved = {p: number for p, number in skimmed.reached.items() if number > states[p]}
         if moved and not self._directory.endpoints:
             self._mark(moved)
@@ -149,6 +152,11 @@ class NotifierWorker(Worker):
         """Queue the messages of new batches. A crash before the marks are moved repeats the
         batches, which the queues' own progress turns into nothing."""
         genesis, due_ms = self._owned.genesis, now_ms()
+        queued = [
+            (batch, endpoint_id, messages)
+            for batch in told
+            for endpoint_id, messages in self._by_endpoint(batch, due_ms).items()
+        ]
         calls = [
             enqueue(
                 genesis.history_id,
@@ -159,15 +167,28 @@ class NotifierWorker(Worker):
                 due_ms,
                 messages,
             )
-            for batch in told
-            for endpoint_id, messages in self._by_endpoint(batch, due_ms).items()
+            for batch, endpoint_id, messages in queued
         ]
-        added: list[int] = self._channel.call_all(calls)
-        metrics.MESSAGES.inc(sum(added))
+        partitions = [batch.partition for batch, _, _ in queued]
+        for partition, added in zip(partitions, self._channel.call_each(calls), strict=True):
+            if isinstance(added, int):
+                metrics.MESSAGES.inc(added)
+            else:  # The queue is away. What was read of the partition is read again.
+                self._lose({partition: added})
 
     def _mark(self, numbers: dict[int, int]) -> None:
-        self._channel.call(mark_notified(self._owned.history_id, numbers))
-        self._owned.states.update(numbers)
+        together = [{p: n} for p, n in numbers.items()] if self._channel.is_cluster else [numbers]
+        history_id = self._owned.history_id
+        answers = self._channel.call_each([mark_notified(history_id, each) for each in together])
+        for marked, answer in zip(together, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._lose(dict.fromkeys(marked, answer))
+            else:
+                self._owned.states.update(marked)
+
+    def _lose(self, away: Mapping[int, Exception]) -> None:
+        for partition, error in away.items():
+            self._owned.away([partition], error)
 
     def _by_endpoint(self, batch: ToldBatch, queued_ms: int) -> dict[str, list[OutgoingMessage]]:
         """The messages of a batch for each endpoint that is told of it."""

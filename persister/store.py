@@ -13,7 +13,7 @@ from persister.numbers import ToldBatch, give_numbers
 from persister.rows import JOURNAL_COLUMNS, ORDER_CHANGING, STATE_COLUMNS, TRADE_COLUMNS, Rows
 from persister.schema import hold_schema
 from protocol import codec
-from protocol.batches import GENESIS_HASH
+from protocol.batches import GENESIS_HASH, chain_hash
 from protocol.candles import Days
 from protocol.registry import (
     BrokerRegistered,
@@ -170,14 +170,16 @@ class Store:
         """Write registry entries that are not stored yet; returns the last one that is."""
         with self._transaction() as connection:
             _require_history(connection.execute(_HISTORY), history_id)
-            stored = _registry_cursor(connection)
+            stored, chain = _registry_cursor(connection)
             with connection.pipeline():
                 for sequence, entry in entries:
                     if sequence > stored:
-                        _store_registration(connection, sequence, entry)
-                        stored = sequence
+                        payload = codec.encode(entry)
+                        _store_registration(connection, sequence, entry, payload)
+                        stored, chain = sequence, chain_hash(chain, payload)
                 connection.execute(
-                    "UPDATE cursors SET number = %s WHERE name = %s", [stored, REGISTRY_CURSOR]
+                    "UPDATE cursors SET number = %s, hash = %s WHERE name = %s",
+                    [stored, chain, REGISTRY_CURSOR],
                 )
         return stored
 
@@ -272,18 +274,20 @@ def _write(connection: Connection, rows: Rows) -> list[ToldBatch]:
         return told
 
 
-def _registry_cursor(connection: Connection) -> int:
+def _registry_cursor(connection: Connection) -> tuple[int, str]:
     """Locked, so that two persisters do not write the same entry."""
     connection.execute(_BEGIN_CURSOR, [REGISTRY_CURSOR, GENESIS_HASH])
-    ((number,),) = connection.execute(
-        "SELECT number FROM cursors WHERE name = %s FOR UPDATE", [REGISTRY_CURSOR]
+    ((number, chain),) = connection.execute(
+        "SELECT number, hash FROM cursors WHERE name = %s FOR UPDATE", [REGISTRY_CURSOR]
     )
-    return int(number)
+    return int(number), str(chain)
 
 
-def _store_registration(connection: Connection, sequence: int, entry: RegistryEntry) -> None:
+def _store_registration(
+    connection: Connection, sequence: int, entry: RegistryEntry, payload: bytes
+) -> None:
     connection.execute(
-        "INSERT INTO registry (sequence, entry) VALUES (%s, %s)", [sequence, codec.encode(entry)]
+        "INSERT INTO registry (sequence, entry) VALUES (%s, %s)", [sequence, payload]
     )
     for event in entry.events:
         if isinstance(event, BrokerRegistered):

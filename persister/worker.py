@@ -98,6 +98,8 @@ class PersisterWorker(Worker):
         news = self._read()
         started = time.monotonic()
         self._store_registry(news.registry)
+        for partition, error in news.away.items():
+            self._owned.away([partition], error)
         if news.batches:
             self._persist({p: self._verify(p, batches) for p, batches in news.batches.items()})
             metrics.STEP_SECONDS.observe(time.monotonic() - started)
@@ -216,8 +218,9 @@ class PersisterWorker(Worker):
                 reports[partition].append((number, numbers))
         marks = [StoredMark(p, number, leaving[p], reports[p]) for p, number in watermarks.items()]
         # One call for all, unless it would keep Redis from everything else for too long.
-        calls = [marks] if len(closed) <= MARKED_MAX else [[mark] for mark in marks]
-        *_, listeners = self._channel.call_all(
+        is_short = len(closed) <= MARKED_MAX and not self._channel.is_cluster
+        calls = [marks] if is_short else [[mark] for mark in marks]
+        *answers, listeners = self._channel.call_each(
             [
                 *[
                     mark_stored(self._owned.history_id, together, self._settings.closed_seconds)
@@ -226,7 +229,10 @@ class PersisterWorker(Worker):
                 FunctionCall(LISTENERS_COMMAND, int),
             ]
         )
-        self._has_listeners = bool(listeners)
+        self._has_listeners = listeners == 1
+        for together, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, Exception):  # Whoever recovers the partition marks again.
+                self._owned.away([mark.partition for mark in together], answer)
 
     def _trim(self) -> None:
         """Drop log entries that are stored, and events and reports that are stored since the last
@@ -239,10 +245,15 @@ class PersisterWorker(Worker):
         ]
         if not stored:
             return
-        gone = self._channel.call(trim(self._owned.history_id, stored))
-        for streams, trimmed in zip(stored, gone, strict=True):
-            progress = states[streams.partition]
-            progress.entries, progress.trimmed, progress.settled = {}, trimmed, progress.number
+        calls = [[each] for each in stored] if self._channel.is_cluster else [stored]
+        answers = self._channel.call_each([trim(self._owned.history_id, each) for each in calls])
+        for together, gone in zip(calls, answers, strict=True):
+            if isinstance(gone, Exception):
+                self._owned.away([streams.partition for streams in together], gone)
+                continue
+            for streams, trimmed in zip(together, gone, strict=True):
+                progress = states[streams.partition]
+                progress.entries, progress.trimmed, progress.settled = {}, trimmed, progress.number
 
     def _store_registry(self, raw: list[RawEntry]) -> None:
         """Copy what is new in the registry."""

@@ -7,9 +7,12 @@ has 256 random bits, so a fast hash is enough and a slow one would only cost.
 
 import hashlib
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import msgspec
 
+from protocol.audit import AdminAnswered, AdminCalled
+from protocol.broker_keys import ALL_SCOPES, KeyAdded, KeyRevoked, Scope
 from protocol.endpoints import (
     EndpointAdded,
     EndpointChange,
@@ -86,6 +89,10 @@ RegistryEvent = (
     | InstrumentListed
     | BrokerLimitsSet
     | InstrumentNamed
+    | KeyAdded
+    | KeyRevoked
+    | AdminCalled
+    | AdminAnswered
 )
 
 
@@ -99,6 +106,29 @@ class RegistryEntry(msgspec.Struct, frozen=True, array_like=True):
 class Broker:
     broker_id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that is not revoked. ``is_unrestricted`` is true of one that may do everything, from
+    everywhere and for ever. ``networks`` is empty where the key may be used from everywhere."""
+
+    broker: Broker
+    key_hash: str
+    name: str = ""
+    scopes: frozenset[Scope] = ALL_SCOPES
+    created_ms: int = 0
+    expires_ms: int = 0
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    is_unrestricted: bool = True
+
+    @property
+    def key_id(self) -> str:
+        """Names the key and helps nobody to guess it: 64 of the 256 bits of its hash."""
+        return self.key_hash[:16]
+
+    def has_expired(self, now_ms: int) -> bool:
+        return 0 < self.expires_ms <= now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +173,8 @@ class Directory:
     sequence: int = 0
     revocations: int = 0
     brokers: dict[str, Broker] = field(default_factory=dict)
-    brokers_by_key_hash: dict[str, Broker] = field(default_factory=dict)
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+    """By hash, also those that have expired, oldest first."""
     instruments: dict[str, Instrument] = field(default_factory=dict)
     instruments_by_number: dict[int, Instrument] = field(default_factory=dict)
     limits: dict[str, BrokerLimits] = field(default_factory=dict)
@@ -175,7 +206,14 @@ class Directory:
             case BrokerRegistered():
                 self.brokers[event.broker_id] = Broker(event.broker_id, event.name)
             case KeyIssued():
-                self.brokers_by_key_hash[event.key_hash] = self.brokers[event.broker_id]
+                self.keys[event.key_hash] = ApiKey(self.brokers[event.broker_id], event.key_hash)
+            case KeyAdded():
+                self.keys[event.key_hash] = _added_key(self.brokers[event.broker_id], event)
+            case KeyRevoked():
+                self.keys.pop(event.key_hash, None)
+                self.revocations += 1
+            case AdminCalled() | AdminAnswered():
+                pass  # They are read from the registry itself.
             case KeysRevoked():
                 self._revoke(event.broker_id)
             case BrokerLimitsSet():
@@ -228,10 +266,24 @@ class Directory:
             self.endpoints_by_broker[gone.broker_id].remove(gone)
             self.removed_endpoints[endpoint_id] = gone.broker_id
 
+    def keys_of(self, broker_id: str) -> list[ApiKey]:
+        """All keys of a broker that are not revoked, oldest first."""
+        return [key for key in self.keys.values() if key.broker.broker_id == broker_id]
+
     def _revoke(self, broker_id: str) -> None:
-        revoked = [
-            key for key, broker in self.brokers_by_key_hash.items() if broker.broker_id == broker_id
-        ]
-        for key in revoked:
-            del self.brokers_by_key_hash[key]
+        for key in self.keys_of(broker_id):
+            del self.keys[key.key_hash]
         self.revocations += 1
+
+
+def _added_key(broker: Broker, event: KeyAdded) -> ApiKey:
+    return ApiKey(
+        broker,
+        event.key_hash,
+        event.name,
+        frozenset(event.scopes),
+        event.created_ms,
+        event.expires_ms,
+        tuple(ip_network(text) for text in event.networks),
+        is_unrestricted=False,
+    )

@@ -15,10 +15,12 @@ from msgspec import Meta
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response, StreamingResponse
 
+from protocol.broker_keys import Scope
 from protocol.reports import ReportBody
 from readapi.following import Following
 from readapi.parameters import Parameters
 from readapi.reports import Page, Reader, Told
+from runtime.http.callers import caller_of
 from runtime.http.context import Context
 from runtime.http.problems import Problem
 from runtime.http.rate_limit import Kind
@@ -68,12 +70,11 @@ def events_router(context: Context, following: Following) -> APIRouter:
     @router.get("/events")
     async def events(request: Request) -> Response:
         """A page, or the stream."""
-        header = request.headers.get("authorization")
-        authorization = header.encode("latin-1") if header else None
+        caller = caller_of(request)
         parameters = Parameters(request.scope["query_string"], PARAMETERS)
         after, limit = sequence_parameter(parameters), parameters.limit()
-        broker_id = (await context.authenticate(authorization)).broker_id
-        told = context.rate_limits.admit(authorization, Kind.READS)
+        broker_id = (await context.authenticate(caller, Scope.READ)).broker_id
+        told = context.rate_limits.admit(caller.authorization, Kind.READS)
         headers = {name.decode(): value.decode() for name, value in told}
         if EVENT_STREAM not in request.headers.get("accept", ""):
             page = await following.stored.after(broker_id, after, limit)
@@ -81,7 +82,7 @@ def events_router(context: Context, following: Following) -> APIRouter:
         last = _sequence(request.headers.get("last-event-id"), "Last-Event-ID")
         stream = await _begin(context, following, broker_id, after if last is None else last)
         return StreamingResponse(
-            stream.run(authorization),
+            stream.run(caller.authorization),
             media_type=EVENT_STREAM,
             headers={**headers, "cache-control": "no-store", "x-accel-buffering": "no"},
         )
@@ -100,7 +101,8 @@ class _Stream:
         """It ends when the process stops, when the key is revoked, and when PostgreSQL is away; a
         reader that connects again goes on where it was."""
         try:
-            yield b"retry: %d\n\n" % RETRY_MS
+            # An event without data: the reader knows where he is before anything has come.
+            yield b"retry: %d\nid: %d\n\n" % (RETRY_MS, self._reader.position)
             while (reports := await self._reader.take()) is not None:
                 if self._context.keyring.broker(authorization) is None:
                     return

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
+from protocol.broker_keys import Scope
 from protocol.enums import Side
 from protocol.partitions import all_partitions
 from protocol.units import DOCUMENT_NUMBER_PATTERN, document_digits
@@ -74,7 +75,7 @@ class ListRoutes:
     async def _broker(self, call: Call) -> str:
         """The calling broker, once what he has sent is decided."""
         context = self._context
-        broker = await context.authenticate(call.authorization)
+        broker = await context.authenticate(call, Scope.READ)
         partitions = list(all_partitions(context.genesis.partitions))
         await up_to_date(
             context,

@@ -98,7 +98,7 @@ class MarketHistoryRoutes:
     async def tickers(self, call: Call) -> Answer:
         """200 with a page of the tickers of all symbols."""
         context = self._context
-        broker_id = await context.watcher(call.authorization)
+        broker_id = await context.watcher(call)
         parameters = Parameters(call.query_string, PAGE_PARAMETERS)
         limit, cursor = parameters.limit(), parameters.text("cursor")
         scope = cursors.scope("", "tickers", "", {})  # The registry outlives a history.
@@ -116,7 +116,7 @@ class MarketHistoryRoutes:
     async def _asked(self, call: Call) -> Asked:
         """404 where nobody has listed the symbol. What the broker has sent is decided by then."""
         context = self._context
-        broker_id = await context.watcher(call.authorization)
+        broker_id = await context.watcher(call)
         symbol = check_symbol(call.parameters[0])
         instruments = context.directory.instruments
         if symbol not in instruments:

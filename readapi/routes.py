@@ -7,6 +7,7 @@ A broker never sees an answer that is older than an order that he knows to be ta
 from typing import NamedTuple
 
 from protocol import books, keys
+from protocol.broker_keys import Scope
 from protocol.partitions import all_partitions
 from protocol.registry import Instrument
 from protocol.units import BOOK_DEPTH_MAX, PRICE_WINDOW_MAX
@@ -50,17 +51,17 @@ class ReadRoutes:
 
     async def order(self, call: Call) -> Answer:
         """200 with the order and its trades."""
-        found = await own_order(self._context, call, DECISION_SECONDS)
+        found = await own_order(self._context, call, Scope.READ, DECISION_SECONDS)
         return Answer(200, order_answer(found.order, found.fills))
 
     async def order_by_client_id(self, call: Call) -> Answer:
         """The same, by the broker's own id of the order."""
-        found = await own_client_order(self._context, call, DECISION_SECONDS)
+        found = await own_client_order(self._context, call, Scope.READ, DECISION_SECONDS)
         return Answer(200, order_answer(found.order, found.fills))
 
     async def price(self, call: Call) -> Answer:
         """200 with the last price and the average, 404 before the first trade."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.READ)
         symbol = check_symbol(call.parameters[0])
         count = integer_parameter(call.query_string, "trades", TRADES_DEFAULT, PRICE_WINDOW_MAX)
         instrument = await self._instrument(symbol)
@@ -76,7 +77,7 @@ class ReadRoutes:
 
     async def book(self, call: Call) -> Answer:
         """200 with the book, 304 where the client has this one."""
-        broker = await self._context.authenticate(call.authorization)
+        broker = await self._context.authenticate(call, Scope.READ)
         symbol = check_symbol(call.parameters[0])
         depth = integer_parameter(call.query_string, "depth", DEPTH_DEFAULT, BOOK_DEPTH_MAX)
         instrument = await self._instrument(symbol)
@@ -98,7 +99,7 @@ class ReadRoutes:
     async def balance(self, call: Call) -> Answer:
         """200 with the broker's cash."""
         context = self._context
-        broker = await context.authenticate(call.authorization)
+        broker = await context.authenticate(call, Scope.READ)
         partitions = list(all_partitions(context.genesis.partitions))
         read = await up_to_date(
             self._context, read_balance(partitions, broker.broker_id), lambda read: read.awaited

@@ -47,7 +47,7 @@ class StockRoutes:
 
     async def stock(self, call: Call) -> Answer:
         """200 with one instrument, 404 where nobody has listed it."""
-        await self._context.watcher(call.authorization)
+        await self._context.watcher(call)
         symbol = check_symbol(call.parameters[0])
         instruments = self._context.directory.instruments
         if symbol not in instruments:
@@ -60,7 +60,7 @@ class StockRoutes:
     async def stocks(self, call: Call) -> Answer:
         """200 with a page of instruments."""
         context = self._context
-        await context.watcher(call.authorization)
+        await context.watcher(call)
         parameters = Parameters(call.query_string, PARAMETERS)
         limit, cursor = parameters.limit(), parameters.text("cursor")
         scope = cursors.scope("", "stocks", "", {})  # The registry outlives a history.

@@ -9,6 +9,7 @@ from rich.console import Console
 from sqlalchemy import Connection, Engine, func, select, text
 
 from exchange.audit.findings import Finding, audit
+from exchange.audit.registry import registry_finding
 from exchange.audit.reports import numbers_problem, rows_problem, streams_problem
 from exchange.local.installation import Addresses
 from protocol import codec, keys
@@ -113,6 +114,7 @@ def findings(channel: Channel, connect: Any) -> Iterator[Finding]:
     with connect() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         yield Finding("the reports of every broker have no gap", numbers_problem(connection))
+    yield registry_finding(channel, connect)
     yield Finding("all balances sum to 0", "" if total == 0 else f"they sum to {total}")
 
 

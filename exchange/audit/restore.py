@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from exchange.audit.rebuild import Kept, rebuild
+from exchange.local.cluster import EmbeddedCluster, nodes_of
 from exchange.local.installation import DEFAULT_DATA, Installation
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
 from ingress.settings import IngressSettings
@@ -105,7 +106,8 @@ def _embedded(data: Path, replace: bool) -> Iterator[_Servers]:
     installation = Installation(data)
     database = _database_url(installation, data)
     installation.lock()
-    redis = EmbeddedRedis(installation.data)
+    nodes = nodes_of(installation.data)
+    redis = EmbeddedCluster(installation.data, nodes) if nodes else EmbeddedRedis(installation.data)
     postgres = None if database else EmbeddedPostgres(installation.data)
     try:
         if postgres is not None:
@@ -114,7 +116,8 @@ def _embedded(data: Path, replace: bool) -> Iterator[_Servers]:
         with _engine(database) as engine:
             # Before anything is moved.
             _expect_exchange(engine)
-            replaced = _move_aside(installation.data / "redis") if replace else None
+            aside = [_move_aside(path) for path in redis.directories] if replace else []
+            replaced = aside[0] if aside else None
             redis.start()
             with _connected(redis.url) as channel:
                 _expect_empty(channel, _NOT_EMPTY)

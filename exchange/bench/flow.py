@@ -60,7 +60,10 @@ class Flow:
             command = codec.encode(self._command(instrument, now_ms))
             request = AppendRequest(instrument.symbol, command, Urgency.TICK)
             grouped.setdefault(instrument.partition, []).append(request)
-        places = self._channel.call(append(self._genesis.history_id, grouped, Limits()))
+        together = [{p: r} for p, r in grouped.items()] if self._channel.is_cluster else [grouped]
+        history_id = self._genesis.history_id
+        answers = self._channel.call_all([append(history_id, each, Limits()) for each in together])
+        places = [taken for answer in answers for taken in answer]
         for requests, taken in zip(grouped.values(), places, strict=True):
             assert taken is not None, "nobody begins another history here"
             for request, place in zip(requests, taken, strict=True):

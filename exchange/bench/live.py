@@ -94,7 +94,7 @@ def _feed(url: str, seed: int, cores: list[int]) -> None:
     genesis = read(channel)
     flow = Flow(channel, genesis, seed, SHORT_SHARE)
     with client(url, "bench-decisions").pubsub() as decisions:  # type: ignore[no-untyped-call]
-        decisions.subscribe(*map(keys.decided, all_partitions(genesis.partitions)))
+        decisions.ssubscribe(*map(keys.decided, all_partitions(genesis.partitions)))
         for _ in range(LIVE_COMMANDS // AT_ONCE):
             due = time.monotonic() + EVERY_MS / 1000
             pending = flow.append_distinct(AT_ONCE)
@@ -108,7 +108,7 @@ def _take_decided(pending: dict[str, int], message: dict[str, Any] | None) -> No
     """Take the symbols out of ``pending`` whose entry the message of a commit names."""
     if message is None:
         raise ExchangeError(f"nothing was decided for {DECISION_SECONDS_MAX:.0f} s")
-    if message["type"] == "message":
+    if message["type"] == "smessage":
         for symbol, (_, sequence) in codec.decode_decided(message["data"]).applied.items():
             if pending.get(symbol, sequence + 1) <= sequence:
                 del pending[symbol]

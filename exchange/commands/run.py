@@ -1,4 +1,4 @@
-"""Commands that run the exchange or a part of it: up, run, migrate, demo, postgres."""
+"""Commands that run the exchange or a part of it, or prepare its servers."""
 
 from enum import Enum
 from pathlib import Path
@@ -34,6 +34,10 @@ def up(
         int, typer.Option(min=1, max=64, help="Number of HTTP processes. They share the port.")
     ] = 1,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    redis_nodes: Annotated[
+        int,
+        typer.Option(min=1, max=16, help="Number of Redis nodes. From 2 on they form a cluster."),
+    ] = 1,
 ) -> None:
     """Run the whole exchange on this machine, and stop it with Ctrl-C.
 
@@ -44,7 +48,7 @@ def up(
     from exchange.up import up as run_until_stopped
 
     try:
-        run_until_stopped(data, port, matchers, ingress, host)
+        run_until_stopped(data, port, matchers, ingress, host, redis_nodes)
     except ExchangeError as error:
         complain(f"exchange up: {error}")
         raise typer.Exit(1) from error
@@ -96,6 +100,26 @@ def migrate() -> None:
         typer.echo(upgrade_configured())
     except ExchangeError as error:
         complain(str(error))
+        raise typer.Exit(1) from error
+
+
+def form_cluster() -> None:
+    """Form a Redis Cluster of the nodes that EXCHANGE_REDIS_URL names.
+
+    The nodes meet, and slots and partitions are shared out equally. A cluster that was formed
+    before keeps its slots. `exchange up --redis-nodes` does this itself.
+    """
+    from exchange.local.forming import form_url
+    from runtime.process.settings import Settings, load
+    from runtime.redis.slots import is_cluster
+
+    try:
+        url = load(Settings).redis_url
+        if not is_cluster(url):
+            raise ExchangeError("EXCHANGE_REDIS_URL must be redis+cluster://host:port,…")
+        typer.echo(f"{form_url(url)} nodes form a cluster")
+    except ExchangeError as error:
+        complain(f"exchange form-cluster: {error}")
         raise typer.Exit(1) from error
 
 

@@ -1,4 +1,4 @@
-"""``exchange top``: how a running exchange is, again and again, on 80 columns.
+"""``exchange top``: how a running exchange is, again and again, on 24 lines of 80 columns.
 
 It asks with the Python client what the live page asks too: ``GET /admin/health`` and the tickers.
 """
@@ -20,11 +20,13 @@ from protocol.partitions import partition_ranges
 
 if TYPE_CHECKING:
     from client import Exchange, Health, Ticker
-    from client.health import ExchangeState, Traffic
+    from client.health import ExchangeState, PartitionState, Traffic
 
 ANSWER_SECONDS_MAX = 2.0
 SYMBOLS_SECONDS = 5.0  # All tickers are read for the busiest of them, so less often.
 SYMBOLS_MAX = 5
+ROWS_MIN = 3  # Of each table, however small the terminal is.
+FRAME_LINES = 3  # Of a table, above its rows.
 WELL = "All is well."
 
 
@@ -63,10 +65,10 @@ def top(
 
 
 def _again_and_again(watch: "Watch", interval: float) -> None:
-    with Live(watch.look(), screen=True, auto_refresh=False) as live:
+    with Live(screen=True, auto_refresh=False) as live:
         while True:
+            live.update(watch.look(live.console.height), refresh=True)
             time.sleep(interval)
-            live.update(watch.look(), refresh=True)
 
 
 class Watch:
@@ -79,8 +81,8 @@ class Watch:
         self._tickers: list[Ticker] = []
         self._tickers_at = float("-inf")
 
-    def look(self) -> RenderableType:
-        """The picture of now, or why there is none."""
+    def look(self, lines: int | None = None) -> RenderableType:
+        """The picture of now on so many lines, or why there is none."""
         from client import Problem
 
         try:
@@ -92,7 +94,7 @@ class Watch:
             self.is_answered = False
             return Text(f"{self._url} does not answer: {problem}", style="red")
         self.is_answered = True
-        return picture(health, self._tickers)
+        return picture(health, self._tickers, lines)
 
 
 def busiest(tickers: Iterable["Ticker"]) -> list["Ticker"]:
@@ -101,15 +103,23 @@ def busiest(tickers: Iterable["Ticker"]) -> list["Ticker"]:
     return sorted(traded, key=lambda ticker: -ticker.notional)[:SYMBOLS_MAX]
 
 
-def picture(health: "Health", tickers: Sequence["Ticker"]) -> RenderableType:
-    """Everything on 80 columns, what matters most at the top."""
-    parts: list[RenderableType] = [_wrong(health)]
-    if health.state is not None:
-        parts = [_figures(health.state), *parts, _workers(health.state)]
-        if tickers:
-            parts.append(_symbols(tickers))
-        parts += [_owners(health.state), _partitions(health.state)]
-    return Group(*parts)
+def picture(
+    health: "Health", tickers: Sequence["Ticker"], lines: int | None = None
+) -> RenderableType:
+    """Everything on 80 columns, what matters most at the top. Without ``lines`` all partitions are
+    shown; otherwise the busiest ones, and the others as one row."""
+    wrong = _wrong(health)
+    if health.state is None:
+        return wrong
+    figures, state = _figures(health.state), health.state
+    rows = len(state.partitions)
+    if lines is not None:
+        head = figures.plain.count("\n") + wrong.plain.count("\n") + 2
+        left = lines - head - 3 * FRAME_LINES - len(state.workers)
+        tickers = tickers[: max(left - ROWS_MIN, 0)]
+        rows = max(left - len(tickers), ROWS_MIN)
+    tables = [_workers(state), *([_symbols(tickers)] if tickers else []), _partitions(state, rows)]
+    return Group(figures, wrong, *[part for table in tables for part in (Text(), table)])
 
 
 def _wrong(health: "Health") -> Text:
@@ -140,7 +150,8 @@ def _middle(traffic: Sequence["Traffic"]) -> float | None:
 
 
 def _workers(state: "ExchangeState") -> Table:
-    table = _table(("worker", "state"), ("requests/s", "p50", "p99", "memory"))
+    table = _table(("worker", "state", "partitions"), ("requests/s", "p50", "p99", "memory"))
+    owned = _owned(state)
     for worker in state.workers:
         is_well = worker.alive and worker.health in ("ready", "unknown")
         said = worker.health if worker.alive else f"silent {worker.seen_ms_ago / 1000:.0f} s"
@@ -148,12 +159,24 @@ def _workers(state: "ExchangeState") -> Table:
         table.add_row(
             Text(worker.instance),
             Text(said, style="" if is_well else "red"),
+            partition_ranges(owned.get(worker.instance, [])),
             "" if traffic is None else f"{traffic.requests_per_second:,.0f}",
             "" if traffic is None else _milliseconds(traffic.p50_ms),
             "" if traffic is None else _milliseconds(traffic.p99_ms),
             _mebibytes(worker.memory_bytes),
         )
     return table
+
+
+def _owned(state: "ExchangeState") -> dict[str, list[int]]:
+    """The partitions of each worker. Those that nobody has are among what is wrong."""
+    owned: dict[str, list[int]] = {}
+    for number, partition in enumerate(state.partitions):
+        owners = partition.owners
+        for name in (owners.matcher, owners.persister, owners.notifier):
+            if name is not None:
+                owned.setdefault(name, []).append(number)
+    return owned
 
 
 def _symbols(tickers: Sequence["Ticker"]) -> Table:
@@ -172,32 +195,30 @@ def _symbols(tickers: Sequence["Ticker"]) -> Table:
     return table
 
 
-def _owners(state: "ExchangeState") -> Table:
-    """Partitions with the same three owners share a row."""
-    table = _table(("partitions", "matcher", "persister", "notifier"), ())
-    groups: dict[tuple[str | None, ...], list[int]] = {}
-    for number, partition in enumerate(state.partitions):
-        owners = partition.owners
-        trio = (owners.matcher, owners.persister, owners.notifier)
-        groups.setdefault(trio, []).append(number)
-    for names, numbers in groups.items():
-        named = [Text(owner or "nobody", style="" if owner else "red") for owner in names]
-        table.add_row(partition_ranges(numbers), *named)
-    return table
-
-
-def _partitions(state: "ExchangeState") -> Table:
+def _partitions(state: "ExchangeState", rows_max: int) -> Table:
+    """The busiest first; those that do not fit are added up."""
     lags = ("open orders", "to match", "to store", "to notify")
     table = _table(("partition",), ("symbols", *lags))
-    for partition in state.partitions:
-        waiting = (partition.backlog, partition.to_store, partition.to_notify)
-        figures = (partition.symbols, partition.open_orders, *waiting)
-        table.add_row(partition.partition, *[f"{figure:,}" for figure in figures])
+    rows: list[tuple[str, tuple[int, ...]]] = [
+        (p.partition, (p.symbols, p.open_orders, p.backlog, p.to_store, p.to_notify))
+        for p in sorted(state.partitions, key=_busyness, reverse=True)
+    ]
+    if len(rows) > rows_max:
+        rows, others = rows[: rows_max - 1], rows[rows_max - 1 :]
+        sums = tuple(map(sum, zip(*[figures for _, figures in others], strict=True)))
+        rows.append((f"{len(others)} others", sums))
+    for name, figures in rows:
+        table.add_row(name, *[f"{figure:,}" for figure in figures])
     return table
+
+
+def _busyness(partition: "PartitionState") -> tuple[int, int]:
+    waiting = partition.backlog + partition.to_store + partition.to_notify
+    return waiting, partition.open_orders
 
 
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in left:
         table.add_column(column, overflow="fold")
     for column in right:

@@ -28,6 +28,8 @@ from runtime.redis.channel import RedisError, client
 
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 30.0
+STUCK_SECONDS_MAX = 3.0
+_WORKING = ("postgres: startup", "postgres: walwriter")  # The one recovers, then the other writes.
 _SOCKET_PATH_MAX = 100  # sockaddr_un holds 108 bytes, and PostgreSQL adds a suffix for its lock.
 _POSTGRES_SYSTEM_USER = "embedded_postgres"  # PostgreSQL refuses to run as root.
 _PR_SET_PDEATHSIG = 1
@@ -50,6 +52,12 @@ class _Server:
         self.name = name
         self.log_path = log_path
         self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for a person; without a password."""
+        return self.url
 
     @property
     def pid(self) -> int:
@@ -113,9 +121,14 @@ class EmbeddedRedis(_Server):
         self._socket = socket_dir(data) / "valkey.sock"
         self.url = f"unix://{self._socket}"
 
-    def start(self) -> None:
-        self._dir.mkdir(parents=True, exist_ok=True)
-        options = {
+    @property
+    def directories(self) -> list[Path]:
+        """Where its data lie."""
+        return [self._dir]
+
+    def options(self) -> dict[str, str]:
+        """What stands in its configuration, by name."""
+        return {
             "port": "0",
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
@@ -128,8 +141,16 @@ class EmbeddedRedis(_Server):
             # Before the machine has none left; orders are refused well before (decision 0014).
             "maxmemory": str(psutil.virtual_memory().total // 2),
         }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._spawn([str(self._binary or valkey_server()), *arguments])
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        options = self.options().items()
+        arguments = [part for name, value in options for part in (f"--{name}", value)]
+        return [str(self._binary or valkey_server()), *arguments]
+
+    def start(self) -> None:
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._spawn(self.command())
         self._wait_until(self._answers)
 
     def _answers(self) -> bool:
@@ -155,6 +176,7 @@ class EmbeddedPostgres(_Server):
         self._dir = data / "postgres"
         self._sockets = self._dir if _fits(self._dir) else socket_dir(data)
         self._user = _POSTGRES_SYSTEM_USER if os.geteuid() == 0 else None
+        self._look_at = self._worked_at = 0.0
         self.url = self._url(self.database)
 
     def _url(self, database: str) -> str:
@@ -204,7 +226,7 @@ class EmbeddedPostgres(_Server):
         self._spawn(
             [
                 *(str(postgres_programs() / "initdb"), "-D", str(self._dir), "-U", "postgres"),
-                *("--auth=trust", "--encoding=UTF8", "--locale=C"),
+                *("--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums"),
             ],
             self._user,
         )
@@ -219,8 +241,37 @@ class EmbeddedPostgres(_Server):
             return False
         return True
 
+    @property
+    def running(self) -> bool:
+        """Whether it serves or recovers. PostgreSQL 18 does neither, and stays so for ever, when a
+        sync fails while it recovers; also after the disk is well again."""
+        if not super().running:
+            return False
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + 1.0  # It costs some milliseconds.
+            if _works(self.pid):
+                self._worked_at = now
+        return now - self._worked_at < STUCK_SECONDS_MAX
+
     def stop(self) -> None:
         self._stop(signal.SIGINT)  # Fast shutdown: ends sessions, keeps everything committed.
+
+
+def _works(postmaster: int) -> bool:
+    """Whether one of the processes of PostgreSQL without which it is of no use is there."""
+    try:
+        children = psutil.Process(postmaster).children()
+    except psutil.NoSuchProcess:
+        return False
+    for child in children:
+        try:
+            title = child.cmdline()[:1]
+        except psutil.Error:  # It has just ended.
+            continue
+        if title and title[0].startswith(_WORKING):
+            return True
+    return False
 
 
 def _fits(directory: Path) -> bool:

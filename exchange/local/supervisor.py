@@ -157,6 +157,7 @@ class Supervisor:
             if not server.running and time.monotonic() >= self._server_restart_at:
                 self._server_restart_at = time.monotonic() + BACKOFF_SECONDS_MAX
                 happened.append(f"{server.name} died; starting it again")
+                server.kill()  # It may still be there and be of no use.
                 try:
                     server.start()
                 except ServerFailed as error:

@@ -5,11 +5,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 
+from protocol.broker_keys import Scope
 from protocol.registry import Broker, Instrument
 from readapi.feed.books import BookChannel
 from readapi.feed.channel import Channel
 from readapi.feed.messages import ALL_TICKERS, ORDERS, ChannelName, Kind
 from readapi.feed.orders import OrdersChannel
+from readapi.feed.outbox import Outbox
 from readapi.feed.pump import Pump
 from readapi.feed.session import Session
 from readapi.feed.switches import Switches
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Hub:
-    """``touched`` are the sessions that have taken something that was not sent yet."""
+    """``outbox`` has the sessions that have taken something that was not sent yet."""
 
     def __init__(
         self,
@@ -51,11 +53,11 @@ class Hub:
         self._following = following
         self._channels: dict[ChannelName, SharedChannel] = {}
         self.switches = Switches(context, settings.feed_hold_ms)
-        self._pump = Pump(context, self.flush, self._fail)
-        self._board = TickerBoard(context, lambda page: history.answers(page, ""), self.flush)
+        self.outbox = Outbox(self._fail)
+        self._pump = Pump(context, self.outbox, self._fail)
+        self._board = TickerBoard(context, lambda page: history.answers(page, ""), self.outbox.send)
         self._history_id = context.genesis.history_id
         self._watching: asyncio.TimerHandle | None = None
-        self.touched: list[Session] = []
 
     async def start(self) -> None:
         self._context.decisions.follow(self._pump.hear)
@@ -77,11 +79,11 @@ class Hub:
         self._require_room()
         broker = None
         if asked.authorization is not None:
-            broker = await self._broker(asked.authorization)
+            broker = await self._broker(asked)
             self._require_room()  # Others may have come meanwhile.
             self._require_room_of(broker)
         is_from_elsewhere = _is_from_elsewhere(asked)
-        session = Session(self, asked.authorization, broker, is_from_elsewhere)
+        session = Session(self, asked, broker, is_from_elsewhere)
         self._sessions[session] = None
         self._count(broker, 1)
         return session
@@ -93,7 +95,7 @@ class Hub:
             if self._context.settings.is_development and not session.is_from_elsewhere:
                 return None
             raise unauthorized("api key")
-        broker = await self._broker(authorization)
+        broker = await self._broker(session.asked._replace(authorization=authorization))
         if session in self._sessions:
             self._require_room_of(broker)
             self._count(broker, 1)
@@ -115,10 +117,15 @@ class Hub:
             del self._sessions[session]
             self._count(session.broker, -1)
 
-    async def _broker(self, authorization: bytes) -> Broker | None:
-        if self._context.keyring.may_watch(authorization):
+    async def require_trade(self, session: Session) -> None:
+        """Refuse a session whose key may not cancel orders."""
+        asked = session.asked._replace(authorization=session.authorization)
+        await self._context.authenticate(asked, Scope.TRADE)
+
+    async def _broker(self, asked: SocketRequest) -> Broker | None:
+        if self._context.keyring.may_watch(asked.authorization):
             return None
-        return await self._context.authenticate(authorization)
+        return await self._context.authenticate(asked, Scope.READ)
 
     def _require_room(self) -> None:
         if len(self._sessions) >= self._settings.feed_sessions_max:
@@ -162,7 +169,7 @@ class Hub:
             session.end(Problem("unavailable", "your orders cannot be read; connect again"), LATER)
 
         return await OrdersChannel.open(
-            session.broker.broker_id, self._following, self._lists, failed, self.flush
+            session.broker.broker_id, self._following, self._lists, failed, self.outbox.send
         )
 
     async def _instrument(self, symbol: str) -> Instrument:
@@ -208,12 +215,6 @@ class Hub:
             self._board.add(channel)
         else:
             self._pump.add(channel)
-
-    def flush(self) -> None:
-        """Send what the sessions have taken."""
-        touched, self.touched = self.touched, []
-        for session in touched:
-            session.flush()
 
     # What ends all of them.
 

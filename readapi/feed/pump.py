@@ -3,7 +3,7 @@
 The news come from the decisions that every HTTP process follows. What has changed is read in one
 pipeline, each channel renders it once, and each session gets all of it in one write. With many
 subscribers that takes longer than reading, and then it is done less often: the feed takes at most
-every fourth millisecond of its process. A message of the decisions can be lost, so there is a look
+every eighth millisecond of its process. A message of the decisions can be lost, so there is a look
 for what is behind four times a second.
 """
 
@@ -17,6 +17,7 @@ from protocol import keys
 from protocol.commits import Position
 from protocol.decisions import Decided
 from readapi.feed.books import BookChannel
+from readapi.feed.outbox import Outbox
 from readapi.feed.tape import Tape
 from readapi.feed.trades import TradesChannel
 from runtime.http.coalescer import Overloaded
@@ -25,7 +26,7 @@ from runtime.process.promise import drive
 from runtime.redis.channel import RedisCommand, RedisError
 
 PACE_SECONDS = 0.02
-SHARE = 4  # One part of so many of the time may go to the feed.
+SHARE = 8  # One part of so many of the time may go to the feed.
 LOOK_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
@@ -42,14 +43,12 @@ class Source(Protocol):
 
 
 class Pump:
-    """``flush`` sends what the sessions have taken. ``fail`` ends all sessions, after an error that
-    nobody has foreseen."""
+    """``outbox`` sends what the sessions have taken. ``fail`` ends all sessions, after an error
+    that nobody has foreseen."""
 
-    def __init__(
-        self, context: Context, flush: Callable[[], None], fail: Callable[[], None]
-    ) -> None:
+    def __init__(self, context: Context, outbox: Outbox, fail: Callable[[], None]) -> None:
         self._context = context
-        self._flush = flush
+        self._outbox = outbox
         self._fail = fail
         self._books: dict[str, BookChannel] = {}
         self._tapes: dict[int, Tape] = {}
@@ -122,14 +121,16 @@ class Pump:
         except (RedisError, Overloaded):
             self._news = {**sources, **self._news}
             raise
-        spent_before, at = time.thread_time(), 0
+        # Of this thread, so that the feed does not become slower because others use the machine.
+        spent_before, sent_before, at = time.thread_time(), self._outbox.spent_seconds, 0
         for source, commands in asked:
             if source.read(replies[at : at + len(commands)]):
                 self._news[source] = None
             at += len(commands)
-        self._flush()
-        # Of this thread, so that the feed does not become slower because others use the machine.
         spent = time.thread_time() - spent_before
+        self._outbox.send()
+        await self._outbox.emptied()
+        spent += self._outbox.spent_seconds - sent_before
         self._not_before = begun + max(PACE_SECONDS, SHARE * spent)
 
     def _go_on(self) -> None:

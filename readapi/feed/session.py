@@ -27,7 +27,7 @@ from readapi.feed.messages import (
     parse_request,
 )
 from runtime.http.problems import Problem, as_problem
-from runtime.http.sockets import LATER, RESTART, VIOLATION, Socket
+from runtime.http.sockets import LATER, RESTART, VIOLATION, Socket, SocketRequest
 from runtime.process.promise import drive, in_task
 
 if TYPE_CHECKING:
@@ -42,21 +42,22 @@ WAITING_BYTES_MAX = 512 * 1024
 
 
 class Session:
-    """``authorization`` is the header that has let the session in; ``None`` before. ``broker`` is
-    ``None`` for who only looks at the market."""
+    """``asked`` is the request for the upgrade. ``authorization`` is the header that has let the
+    session in; ``None`` before. ``broker`` is ``None`` for who only looks at the market."""
 
     def __init__(
         self,
         hub: "Hub",
-        authorization: bytes | None,
+        asked: SocketRequest,
         broker: Broker | None,
         is_from_elsewhere: bool,
     ) -> None:
         self.hub = hub
-        self.authorization = authorization
+        self.asked = asked
+        self.authorization = asked.authorization
         self.broker = broker
         self.is_from_elsewhere = is_from_elsewhere
-        self.is_authorized = authorization is not None
+        self.is_authorized = asked.authorization is not None
         self._socket: Socket
         self._channels: dict[ChannelName, Channel] = {}
         self._late: dict[Channel, None] = {}
@@ -93,16 +94,16 @@ class Session:
 
     def refused(self, problem: Problem) -> None:
         self._is_over = True
-        self._socket.write(error(problem))
+        self._send(error(problem))
 
     def drained(self) -> None:
         while self._late and not self._socket.is_paused and not self._is_over:
             channel = next(iter(self._late))
             del self._late[channel]
-            self._socket.write(channel.snapshot())
+            self._send(channel.snapshot())
 
     def stopping(self) -> None:
-        self._socket.write(frame(type="server_shutdown", closes_in_ms=int(GRACE_SECONDS * 1000)))
+        self._send(frame(type="server_shutdown", closes_in_ms=int(GRACE_SECONDS * 1000)))
         loop = asyncio.get_running_loop()
         loop.call_later(GRACE_SECONDS, self._socket.close, RESTART, "server_shutdown")
 
@@ -127,13 +128,19 @@ class Session:
                 self.end(_slow_reader(), LATER)
                 return
         if not self._out:
-            self.hub.touched.append(self)
+            self.hub.outbox.add(self)
         self._out.append(frames)
 
     def flush(self) -> None:
         """Send what was taken, in one write."""
-        out, self._out = self._out, []
-        self._socket.write(b"".join(out))
+        if self._out:
+            out, self._out = self._out, []
+            self._socket.write(b"".join(out))
+
+    def _send(self, message: bytes) -> None:
+        """Send a message behind everything that was taken before it."""
+        self._out.append(message)
+        self.flush()
 
     def end(self, problem: Problem, code: int = VIOLATION) -> None:
         """Tell why, and end the session."""
@@ -149,13 +156,13 @@ class Session:
 
     def _answered(self, _nothing: None) -> None:
         self._is_busy = False
-        self.hub.flush()
+        self.hub.outbox.send()
         if self._requests and not self._is_over:
             self._begin(self._requests.popleft())
 
     def _failed(self, failure: Exception) -> None:
         if not self._is_over:
-            self._socket.write(error(as_problem(failure), self._id))
+            self._send(error(as_problem(failure), self._id))
         self._answered(None)
 
     async def _answer(self, message: bytes) -> None:
@@ -220,6 +227,7 @@ class Session:
         self._require_authorization()
         if self.broker is None:
             raise Problem("unauthorized", "only a session with the key of a broker has orders")
+        await self.hub.require_trade(self)
         switches = self.hub.switches
         if not enabled:
             await in_task(switches.disarm(self))
@@ -234,7 +242,7 @@ class Session:
             raise Problem("unauthorized", 'send {"op":"auth","key":"xk_…"} first')
 
     def _say(self, **fields: object) -> None:
-        self._socket.write(frame(**fields, id=self._id))
+        self._send(frame(**fields, id=self._id))
 
     # What time brings.
 
@@ -246,7 +254,7 @@ class Session:
     def _beat(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._beat)
         if self.is_authorized and not self.hub.is_valid(self):
-            self.end(Problem("unauthorized", "the key was revoked"))
+            self.end(Problem("unauthorized", "the key was revoked, or has expired"))
         elif not self._is_over and not self._socket.is_paused:
             sequences = {
                 str(name): channel.sequence
@@ -254,7 +262,7 @@ class Session:
                 if channel.sequence is not None
             }
             now = format_time(time.time_ns() // 1_000_000)
-            self._socket.write(frame(type="heartbeat", time=now, sequences=sequences))
+            self._send(frame(type="heartbeat", time=now, sequences=sequences))
         self._socket.beat()
 
 

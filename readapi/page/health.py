@@ -15,6 +15,7 @@ from msgspec import Meta
 from sqlalchemy.exc import SQLAlchemyError
 
 from protocol.units import format_time
+from runtime.http.callers import caller_of
 from runtime.http.context import Context
 from runtime.http.endpoints import JSON
 from runtime.http.problems import unauthorized
@@ -110,8 +111,7 @@ def health_router(context: Context, reader: HealthReader) -> APIRouter:
 
     @router.get("/admin/health")
     async def health(request: Request) -> Response:
-        header = request.headers.get("authorization")
-        if not context.keyring.may_watch(header.encode("latin-1") if header else None):
+        if not context.keyring.may_watch(caller_of(request).authorization):
             raise unauthorized("admin key")
         return Response(await reader.answer(), media_type=JSON.decode())
 

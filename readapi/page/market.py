@@ -22,6 +22,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocol import keys
+from runtime.http.callers import caller_of
 from runtime.http.context import Context
 from runtime.http.problems import Problem, unauthorized
 from runtime.redis.channel import AsyncChannel
@@ -132,8 +133,7 @@ def market_router(context: Context, market: SmallMarket) -> APIRouter:
     router = APIRouter(prefix="/debug")
 
     def check(request: Request) -> None:
-        header = request.headers.get("authorization")
-        if not context.keyring.may_watch(header.encode("latin-1") if header else None):
+        if not context.keyring.may_watch(caller_of(request).authorization):
             raise unauthorized("admin key")
 
     @router.post("/market", status_code=202)

@@ -62,7 +62,10 @@ class Application:
         if found is None:
             await self._fall_back(scope, body, receive, send, request_id)
             return
-        call = Call(scope["headers"], authorization, scope["query_string"], body, found[1])
+        call = Call(
+            *(scope["headers"], authorization, scope["query_string"], body, found[1]),
+            scope.get("client"),
+        )
         replied: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.dispatcher.answer(found, call, scope["path"], request_id, replied.set_result)
         await _send(send, await replied, request_id)
@@ -156,7 +159,7 @@ def known_headers(headers: Headers) -> tuple[bytes | None, bytes | None, bytes |
     authorization = content_length = request_id = None
     for name, value in headers:
         if name == b"authorization":
-            authorization = value
+            authorization = value if authorization is None else b""  # As authorization_of.
         elif name == b"content-length":
             content_length = value
         elif name == b"x-request-id":

@@ -7,15 +7,18 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from protocol.broker_keys import Scope
 from protocol.registry import Broker, Directory, Instrument
+from runtime.http.callers import Asking, caller_of, refuse_key
 from runtime.http.coalescer import Coalescer
 from runtime.http.decisions import Decisions
-from runtime.http.keyring import Keyring
+from runtime.http.keyring import Keyring, now_ms
 from runtime.http.problems import unauthorized
 from runtime.http.rate_limit import RateLimits
 from runtime.postgres import history
 from runtime.postgres.archive import Archive
 from runtime.process.errors import HistoryChanged
+from runtime.process.networks import parse_networks
 from runtime.process.promise import in_task
 from runtime.process.settings import Settings
 from runtime.redis.channel import (
@@ -57,9 +60,11 @@ class Context:
             settings.redis_url, settings.instance, self.directory, self.follow_history
         )
         self.keyring = Keyring(self.directory, settings.admin_key)
+        self.trusted_proxies = parse_networks("EXCHANGE_TRUSTED_PROXIES", settings.trusted_proxies)
         self.rate_limits = RateLimits(self.directory, self.keyring)
         self.archive = Archive(settings.database_url)
         self._link = Link(settings.redis_url, f"reads-{settings.instance}")
+        self._nodes = AsyncChannel(settings.redis_url, f"nodes-{settings.instance}")
         self._reads: Coalescer[tuple[RedisCommand, ...], list[object]] = Coalescer(
             self._flush_reads, READS_WAITING_MAX, READS_BATCH_MAX
         )
@@ -113,6 +118,7 @@ class Context:
         await self.decisions.close()
         await self._reads.drain()
         await self._link.close()
+        await self._nodes.close()
         await self.registry.close()
         await self.archive.close()
 
@@ -125,6 +131,11 @@ class Context:
     async def read_in_task(self, *commands: RedisCommand) -> list[object]:
         """:meth:`read` for a task."""
         return raise_errors(await self._reads.submit(commands).future())
+
+    async def each_node(self, *command: str) -> list[bytes]:
+        """The replies of all servers that hold a part of the exchange, as far as they answer; for a
+        task. An error reply is raised."""
+        return raise_errors(await self._nodes.each_node(*command))
 
     async def fetch(self, function: FunctionCall[T]) -> T:
         """What a Function that only reads has answered; see :meth:`read`."""
@@ -142,29 +153,30 @@ class Context:
             at += len(commands)
         return results
 
-    async def authenticate(self, authorization: bytes | None) -> Broker:
-        """The calling broker; a key issued a moment ago elsewhere is looked for once."""
-        broker = self.keyring.broker(authorization)
-        if broker is not None:
-            return broker
-        if self.keyring.looks_like_key(authorization):
-            await in_task(self.registry.refresh())
-            broker = self.keyring.broker(authorization)
-        if broker is None:
-            raise unauthorized("api key")
-        return broker
+    async def authenticate(self, asking: Asking, scope: Scope) -> Broker:
+        """The calling broker, whose key is good for this; a key issued a moment ago elsewhere is
+        looked for once."""
+        key = self.keyring.key(asking.authorization)
+        if key is None:
+            if self.keyring.looks_like_key(asking.authorization):
+                await in_task(self.registry.refresh())
+                key = self.keyring.key(asking.authorization)
+            if key is None:
+                raise unauthorized("api key")
+        if not key.is_unrestricted:
+            refuse_key(key, scope, asking, self.trusted_proxies, now_ms())
+        return key.broker
 
-    async def watcher(self, authorization: bytes | None) -> str:
+    async def watcher(self, asking: Asking) -> str:
         """Who looks at the market: the id of a broker, or nothing for somebody who only watches
         (:meth:`Keyring.may_watch`)."""
-        if self.keyring.may_watch(authorization):
+        if self.keyring.may_watch(asking.authorization):
             return ""
-        return (await self.authenticate(authorization)).broker_id
+        return (await self.authenticate(asking, Scope.READ)).broker_id
 
     def require_admin(self, request: Request) -> None:
         """Refuse a request of ordinary FastAPI that does not carry the admin key."""
-        header = request.headers.get("authorization")
-        if not self.keyring.is_admin(header.encode("latin-1") if header else None):
+        if not self.keyring.is_admin(caller_of(request).authorization):
             raise unauthorized("admin key")
 
     async def instrument(self, number: int) -> Instrument | None:

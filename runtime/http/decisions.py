@@ -228,7 +228,14 @@ class Decisions:
         """Ask Redis whether entries were decided without our being told."""
         for waiter in waiters:
             waiter.looks_at = now + LOOK_SECONDS
-        instruments = list({waiter.instrument for waiter in waiters})
+        by_partition: dict[int, set[Instrument]] = {}
+        for waiter in waiters:
+            by_partition.setdefault(waiter.instrument.partition, set()).add(waiter.instrument)
+        # Each by itself, because the node of one of them may be away.
+        for instruments in by_partition.values():
+            self._look_at(list(instruments))
+
+    def _look_at(self, instruments: list[Instrument]) -> None:
         commands: list[RedisCommand] = [
             ("HGET", keys.positions(instrument.partition), instrument.symbol)
             for instrument in instruments

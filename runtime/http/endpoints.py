@@ -16,11 +16,22 @@ JSON = b"application/json"
 
 Headers = list[tuple[bytes, bytes]]
 
+Peer = tuple[Any, ...] | None
+"""The host, the port and perhaps more, as the socket tells it; ``None`` of a Unix socket."""
+
+
+def authorization_of(headers: Headers) -> bytes | None:
+    """The value of the header Authorization. Two of them are none: whoever has looked at the
+    request before us may have seen the other one."""
+    values = [value for name, value in headers if name == b"authorization"]
+    return values[0] if len(values) == 1 else (b"" if values else None)
+
 
 class Call:
-    """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path."""
+    """A request whose body has been read. ``parameters`` are the ``{…}`` parts of the path;
+    ``peer`` is the address of the other end of the connection."""
 
-    __slots__ = ("authorization", "body", "headers", "parameters", "query_string")
+    __slots__ = ("authorization", "body", "headers", "parameters", "peer", "query_string")
 
     def __init__(
         self,
@@ -29,12 +40,14 @@ class Call:
         query_string: bytes,
         body: bytes,
         parameters: tuple[str, ...],
+        peer: Peer = None,
     ) -> None:
         self.headers = headers
         self.authorization = authorization
         self.query_string = query_string
         self.body = body
         self.parameters = parameters
+        self.peer = peer
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this lower-case name."""

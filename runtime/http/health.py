@@ -7,6 +7,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from protocol import keys
+from protocol.partitions import all_partitions
 from runtime.http.coalescer import Overloaded
 from runtime.http.context import Context
 from runtime.http.endpoints import JSON
@@ -14,13 +16,16 @@ from runtime.http.operations import Operation, Success
 from runtime.http.service import Service
 from runtime.http.state import measure
 from runtime.redis.channel import RedisError
+from runtime.redis.lags import OWNER_KINDS, OwnerKind
 
 
 class ReadinessAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """Whether requests can be served now; ``redis`` says whether Redis answers."""
+    """Whether requests can be served now; ``redis`` says whether Redis answers. ``missing`` names
+    the kinds of workers that some partition has none of: what they do waits until one is back."""
 
     status: Literal["ok", "unavailable"]
     redis: bool
+    missing: list[OwnerKind]
 
 
 class LivenessAnswer(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,10 +55,10 @@ def _router(context: Context) -> APIRouter:
     @router.get("/health/ready")
     async def ready() -> Response:
         try:
-            await context.read_in_task(("PING",))
+            missing = await _missing(context)
         except (RedisError, Overloaded):
-            return _json(ReadinessAnswer("unavailable", redis=False), 503)
-        return _json(ReadinessAnswer("ok", redis=True))
+            return _json(ReadinessAnswer("unavailable", redis=False, missing=[]), 503)
+        return _json(ReadinessAnswer("ok", redis=True, missing=missing))
 
     @router.get("/health/live")
     async def live() -> Response:
@@ -67,14 +72,25 @@ def _router(context: Context) -> APIRouter:
     return router
 
 
+async def _missing(context: Context) -> list[OwnerKind]:
+    """The kinds of workers that some partition has none of."""
+    partitions = all_partitions(context.genesis.partitions)
+    tokens = await context.read_in_task(
+        *[("GET", keys.lease(number, kind)) for kind in OWNER_KINDS for number in partitions]
+    )
+    each = len(partitions)
+    of_kinds = [tokens[at : at + each] for at in range(0, len(tokens), each)]
+    return [kind for kind, found in zip(OWNER_KINDS, of_kinds, strict=True) if None in found]
+
+
 def _json(answer: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(answer), status, media_type=JSON.decode())
 
 
 def _readiness(operation_id: str) -> Operation:
     ready, not_ready = (
-        ReadinessAnswer("ok", redis=True),
-        ReadinessAnswer("unavailable", redis=False),
+        ReadinessAnswer("ok", redis=True, missing=[]),
+        ReadinessAnswer("unavailable", redis=False, missing=[]),
     )
     return Operation(
         operation_id=operation_id,

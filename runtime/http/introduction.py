@@ -178,6 +178,10 @@ TAGS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "issue_api_key",
             "revoke_api_keys",
+            "add_api_key",
+            "list_api_keys",
+            "revoke_api_key",
+            "list_admin_calls",
             "get_broker_limits",
             "set_broker_limits",
             "cancel_all_of_broker",

@@ -7,14 +7,20 @@ as any key is revoked.
 
 import hmac
 import secrets
+import time
 from base64 import urlsafe_b64encode
 
-from protocol.registry import Broker, Directory, hash_key
+from protocol.registry import ApiKey, Broker, Directory, hash_key
 
 API_KEY_PREFIX = "xk_"
 VIEWER_KEY_PREFIX = "vk_"
 _REMEMBERED_MAX = 10_000
+_HEADER_LENGTH_MAX = 100
 _BEARER = b"bearer "
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def new_api_key() -> str:
@@ -34,28 +40,42 @@ class Keyring:
     def __init__(self, directory: Directory, admin_key: str) -> None:
         self._directory = directory
         self._admin_key = admin_key
-        self._remembered: dict[bytes, Broker] = {}
+        self._remembered: dict[bytes, ApiKey] = {}
         self._revocations = directory.revocations
 
-    def broker(self, header: bytes | None) -> Broker | None:
-        """The broker whose key the ``Authorization`` header carries, or ``None``."""
+    def key(self, header: bytes | None) -> ApiKey | None:
+        """The key of a broker that the ``Authorization`` header carries, or ``None``. Unless it is
+        unrestricted, it must be asked whether it may be used now, from there and for that."""
         if self._revocations != self._directory.revocations:
             self._remembered.clear()
             self._revocations = self._directory.revocations
         if header is None:
             return None
-        broker = self._remembered.get(header)
-        if broker is not None:
-            return broker
+        key = self._remembered.get(header)
+        if key is not None:
+            return key
         token = bearer_token(header)
         if token is None:
             return None
-        broker = self._directory.brokers_by_key_hash.get(hash_key(token))
-        if broker is not None:
+        key = self._directory.keys.get(hash_key(token))
+        if key is not None:
+            self._remember(header, key)
+        return key
+
+    def _remember(self, header: bytes, key: ApiKey) -> None:
+        """Not a header that somebody has padded with spaces: thousands of them would be large."""
+        if len(header) <= _HEADER_LENGTH_MAX:
             if len(self._remembered) >= _REMEMBERED_MAX:
                 self._remembered.clear()
-            self._remembered[header] = broker
-        return broker
+            self._remembered[header] = key
+
+    def broker(self, header: bytes | None) -> Broker | None:
+        """Whose key the header carries, unless it has expired. This says nothing about what the key
+        may be used for."""
+        key = self.key(header)
+        if key is None or (not key.is_unrestricted and key.has_expired(now_ms())):
+            return None
+        return key.broker
 
     def looks_like_key(self, header: bytes | None) -> bool:
         """Whether an unknown key is worth asking the registry about."""

@@ -182,7 +182,7 @@ class FastLaneProtocol(GuardedProtocol):
         if found is None:
             return None
         authorization, content_length, asked_id = known_headers(self.headers)
-        call = Call(self.headers, authorization, query, b"", found[1])
+        call = Call(self.headers, authorization, query, b"", found[1], self.client)
         keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
         hot = HotRequest(self, found, path, call, asked_id, keep_alive)
         most = found[0].body_bytes_max

@@ -16,12 +16,22 @@ from runtime.http import samples
 from runtime.http.problems import (
     CONTENT_TYPE,
     Problem,
+    address_not_allowed,
     body_too_large,
+    insufficient_scope,
     internal_error,
+    key_expired,
     overloaded,
     rate_limited,
 )
 from runtime.http.schemas import REFERENCE, plain_pattern
+
+_RESTRICTED = (
+    key_expired(),
+    address_not_allowed("203.0.113.7"),
+    insufficient_scope("trade"),
+)
+"""What a key of a broker that is restricted may be refused with."""
 
 BROKER_KEY = "broker_key"
 ADMIN_KEY = "admin_key"
@@ -87,6 +97,10 @@ _PATH_SCHEMAS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": "string", "pattern": plain_pattern(CLIENT_ORDER_ID_PATTERN)},
     ),
     "broker_id": ("The id of the broker.", {"type": "string", "format": "uuid"}),
+    "key_id": (
+        "The id of the key, see `list_api_keys`.",
+        {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    ),
     "trade_id": ("The id of the trade.", {"type": "string", "format": "uuid"}),
     "endpoint_id": ("The id of the webhook endpoint.", {"type": "string", "format": "uuid"}),
     "message_id": ("The `webhook-id` of the message.", {"type": "string"}),
@@ -161,7 +175,7 @@ class Operation:
         common = (*always, overloaded()) if self.can_be_refused else always
         limited = self.key == BROKER_KEY
         if limited:
-            common = (*common, rate_limited("orders", 10, 1))
+            common = (*common, *_RESTRICTED, rate_limited("orders", 10, 1))
         for problem in (*self.problems, *common):
             by_status.setdefault(problem.status, []).append(problem)
         told = ("RateLimit-Policy", "RateLimit") if limited else ()

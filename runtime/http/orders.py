@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 import msgspec
 
 from protocol import codec, ids, keys
+from protocol.broker_keys import Scope
 from protocol.commands import PlaceOrder, PlaceSpecialOrder
 from protocol.enums import OrderState, StateReason
 from protocol.records import FillRecord, OrderRecord, Special
@@ -67,10 +68,12 @@ def _found(instrument: Instrument, place: ids.DecodedId, stored: StoredOrder) ->
     return None if pending is None else FoundOrder(pending, [])
 
 
-async def own_order(context: Context, call: Call, decision_seconds: float = 0.0) -> FoundOrder:
+async def own_order(
+    context: Context, call: Call, scope: Scope, decision_seconds: float = 0.0
+) -> FoundOrder:
     """The order that a request names, if it is the caller's; else 401, 404 or 403. See
     :func:`find_order`."""
-    broker = await context.authenticate(call.authorization)
+    broker = await context.authenticate(call, scope)
     found = await find_order(context, call.parameters[0], decision_seconds)
     if found is None:
         raise order_not_found()
@@ -119,11 +122,11 @@ async def client_record(
 
 
 async def own_client_order(
-    context: Context, call: Call, decision_seconds: float = 0.0
+    context: Context, call: Call, scope: Scope, decision_seconds: float = 0.0
 ) -> FoundOrder:
     """The caller's order that a request names by symbol and client order id; else 401 or 404. See
     :func:`find_order`."""
-    broker = await context.authenticate(call.authorization)
+    broker = await context.authenticate(call, scope)
     symbol, client_order_id = call.parameters
     found = await client_order(context, broker.broker_id, symbol, client_order_id, decision_seconds)
     if found is None:

@@ -28,6 +28,9 @@ CONTENT_TYPE = b"application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "malformed_request": (400, "The request is not valid HTTP"),
     "unauthorized": (401, "A valid key is needed"),
+    "key_expired": (401, "The key has expired"),
+    "insufficient_scope": (403, "The key is not for this kind of call"),
+    "address_not_allowed": (403, "The key may not be used from this address"),
     "broker_disabled": (403, "The operator has stopped the broker"),
     "forbidden": (403, "The order belongs to another broker"),
     "not_found": (404, "There is no such resource"),
@@ -37,6 +40,7 @@ CODES: dict[str, tuple[int, str]] = {
     "trade_not_found": (404, "There is no such trade"),
     "broker_not_found": (404, "There is no such broker"),
     "endpoint_not_found": (404, "There is no such webhook endpoint"),
+    "key_not_found": (404, "The broker has no such key"),
     "delivery_not_found": (404, "There is no such webhook message"),
     "method_not_allowed": (405, "The path does not have this method"),
     "order_not_open": (409, "The order is closed"),
@@ -48,6 +52,7 @@ CODES: dict[str, tuple[int, str]] = {
     "post_only_would_cross": (409, "The post-only order would trade at once"),
     "endpoint_disabled": (409, "The webhook endpoint is disabled"),
     "too_many_endpoints": (409, "The broker has as many webhook endpoints as it may have"),
+    "too_many_keys": (409, "The broker has as many keys as it may have"),
     "history_changed": (410, "The exchange has begun a new history"),
     "cursor_expired": (410, "What follows the cursor is not kept"),
     "version_mismatch": (412, "The order has changed"),
@@ -155,6 +160,23 @@ def unauthorized(what: str) -> Problem:
         f"send the header Authorization: Bearer <{what}>",
         headers=((b"www-authenticate", b"Bearer"),),
     )
+
+
+def key_expired() -> Problem:
+    return Problem(
+        "key_expired",
+        "the key was valid until its end; ask the exchange for another one",
+        headers=((b"www-authenticate", b"Bearer"),),
+    )
+
+
+def insufficient_scope(scope: str) -> Problem:
+    return Problem("insufficient_scope", f"this call needs a key with the scope {scope}")
+
+
+def address_not_allowed(address: str | None) -> Problem:
+    where = "an address that is not known" if address is None else address
+    return Problem("address_not_allowed", f"the key may not be used from {where}")
 
 
 def body_too_large(most: int = BODY_BYTES_MAX) -> Problem:

@@ -54,11 +54,13 @@ TRADE_ID = ids.encode(FILL.executed_ms, ORDER.instrument_number, FILL.trade_numb
 ORDER_ID = ids.encode(ORDER.created_ms, ORDER.instrument_number, ORDER.sequence)
 ENDPOINT_ID = "8a6e4f0c-52d1-4f7b-9c3e-1b7d5a9e0f24"
 MESSAGE_ID = f"{TRADE_ID}-{ORDER.side.value}"
+KEY_ID = "9c1185a5c5e9fc54"
 PATH_VALUES = {
     "order_id": ORDER_ID,
     "symbol": SYMBOL,
     "client_order_id": CLIENT_ORDER_ID,
     "broker_id": BROKER.broker_id,
+    "key_id": KEY_ID,
     "trade_id": TRADE_ID,
     "endpoint_id": ENDPOINT_ID,
     "message_id": MESSAGE_ID,

@@ -1,15 +1,17 @@
 """Running an application under uvicorn: uvloop, httptools, a socket that siblings can share."""
 
+import asyncio
 import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import uvicorn
 
@@ -23,6 +25,7 @@ from runtime.process import logs
 from runtime.process.errors import SettingsError
 from runtime.process.health import listen_unix
 from runtime.process.settings import Settings, load
+from runtime.process.tls import server_context
 from runtime.process.worker import EXIT_FAILED, EXIT_OK, exit_code, tune_garbage_collection
 from runtime.redis.channel import Channel, RedisError
 from runtime.redis.genesis import found_or_join
@@ -35,6 +38,9 @@ KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 10
 HEARTBEAT_SECONDS = 1.0
 CONNECTIONS_MAX = 10_000
+HANDSHAKE_SECONDS_MAX = 10.0  # As long as a request may take to come.
+FAREWELL_SECONDS_MAX = 2.0
+"""How long a client may take to answer that a connection with TLS ends."""
 
 
 def main(
@@ -57,10 +63,11 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     try:
         # Before uvicorn, which would make a refusal an ordinary failure.
         genesis = found_or_join(founding, settings)
-        listeners = [listen(settings.host, settings.port)]
+        tls = server_context(settings.tls_cert_file, settings.tls_key_file)
+        listeners = [Listener(listen(settings.host, settings.port), tls)]
         if settings.health_socket:
             # The same event loop answers on it, so that a loop that hangs is seen to hang.
-            listeners.append(listen_unix(settings.health_socket))
+            listeners.append(Listener(listen_unix(settings.health_socket)))
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
@@ -87,7 +94,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=CONNECTIONS_MAX,
     )
-    server = _Server(config, application.stopping)
+    server = Server(config, listeners, application.stopping)
 
     def stop_serving(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -100,7 +107,7 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     heart = threading.Thread(target=_beat, args=(settings, stop), daemon=True)
     heart.start()
     try:
-        server.run(sockets=listeners)
+        server.run(sockets=[])
     except Exception as error:  # noqa: BLE001 - the process boundary: it becomes an exit code.
         return exit_code(error)
     finally:
@@ -113,12 +120,50 @@ def serve(settings: Settings, creators: Sequence[Callable[[Context], Service]]) 
     return EXIT_OK if server.started else EXIT_FAILED
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which says that it stops before it waits for the answers."""
+class Listener(NamedTuple):
+    """A listening socket, and how TLS is spoken on it; ``None`` is without."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    socket: socket.socket
+    tls: ssl.SSLContext | None = None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which listens with TLS on some sockets and without on others, and says that
+    it stops before it waits for the answers."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listeners: Sequence[Listener],
+        stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(config)
+        self._listeners = listeners
         self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn has one TLS for all sockets, and waits a minute for a handshake."""
+        await super().startup(sockets)
+        for listener in self._listeners:
+            self.servers.append(await self._listen(listener))
+
+    async def _listen(self, listener: Listener) -> asyncio.Server:
+        config = self.config
+
+        def protocol() -> asyncio.Protocol:
+            return config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        has_tls = listener.tls is not None
+        return await asyncio.get_running_loop().create_server(
+            protocol,
+            sock=listener.socket,
+            ssl=listener.tls,
+            backlog=config.backlog,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS_MAX if has_tls else None,
+            ssl_shutdown_timeout=FAREWELL_SECONDS_MAX if has_tls else None,
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()

@@ -7,7 +7,7 @@ ordinary problem. Whoever is let in becomes a handler, which is called for each 
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
-from runtime.http.endpoints import Headers
+from runtime.http.endpoints import Headers, Peer
 from runtime.http.problems import Problem
 
 NORMAL = 1000
@@ -23,6 +23,7 @@ class SocketRequest(NamedTuple):
     path: str
     headers: Headers
     authorization: bytes | None
+    peer: Peer = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of this name."""

@@ -23,6 +23,7 @@ from websockets.server import ServerProtocol
 from protocol.units import BODY_BYTES_MAX
 from runtime.http.asgi import Application
 from runtime.http.dispatcher import FALLBACK, answer_headers, problem_answer
+from runtime.http.endpoints import authorization_of
 from runtime.http.problems import Problem
 from runtime.http.rate_limit import Bucket
 from runtime.http.sockets import VIOLATION, SocketHandler, SocketRequest
@@ -164,8 +165,9 @@ class WebSocketProtocol(asyncio.Protocol):
             (name.lower().encode(), value.encode("utf-8", "surrogateescape"))
             for name, value in request.headers.raw_items()
         ]
-        asked = SocketRequest(request.path.partition("?")[0], headers, None)
-        asked = asked._replace(authorization=asked.header(b"authorization"))
+        peer = self._transport.get_extra_info("peername") or None
+        path = request.path.partition("?")[0]
+        asked = SocketRequest(path, headers, authorization_of(headers), peer)
         self._path = asked.path
         self._request_id = dispatcher.request_id(asked.header(b"x-request-id"))
         response = self._connection.accept(request)

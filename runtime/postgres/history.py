@@ -12,7 +12,7 @@ import psycopg
 from protocol import keys
 from protocol.partitions import all_partitions, partition_name
 from runtime.process.errors import ExchangeError, HistoryMismatch
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, FunctionCall
 from runtime.redis.registry import LAST_REGISTERED, registry_entries
 
 log = logging.getLogger(__name__)
@@ -101,9 +101,13 @@ def _compare(channel: Channel, stored: Stored) -> None:
             " stop all workers and run `exchange restore --replace`"
         )
     partitions = all_partitions(int(genesis[b"partitions"]))
-    commands = [("HMGET", keys.batch(p), "number", "hash") for p in partitions]
-    for partition, (number, last_hash) in enumerate(channel.all_ok(commands)):
-        _compare_partition(stored, partition, int(number or 0), last_hash)
+    reading = [FunctionCall(("HMGET", keys.batch(p), "number", "hash"), tuple) for p in partitions]
+    for partition, found in enumerate(channel.call_each(reading)):
+        if isinstance(
+            found, tuple
+        ):  # Else its node is away, and will be looked at when it is back.
+            number, last_hash = found
+            _compare_partition(stored, partition, int(number or 0), last_hash)
     registered = registry_entries(channel.execute(*LAST_REGISTERED))
     last = registered[0][0] if registered else 0
     copied, _ = stored.cursors.get(REGISTRY_CURSOR, (0, ""))

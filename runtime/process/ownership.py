@@ -6,15 +6,16 @@ so that nothing of it is left when the partition is lost.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from protocol.partitions import all_partitions
 from runtime.process.settings import Settings
 from runtime.process.sharing import LoadMeter
-from runtime.redis.channel import Channel
+from runtime.redis.channel import Channel, RedisError
 from runtime.redis.genesis import found_or_join
 from runtime.redis.leases import Leases
+from runtime.redis.redirects import NODE_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,10 @@ class Ownership(Generic[State]):
             settings.health_port,
         )
         self.states: dict[int, State] = {}
+        self._channel = channel
+        self._settings = settings
         self._recover = recover
+        self._was_away = False
         self._count = count
         self._meter = LoadMeter(time.monotonic())
 
@@ -65,10 +69,19 @@ class Ownership(Generic[State]):
         gained, lost = self.leases.tend(self._meter.read(counts, time.monotonic()))
         for partition in lost:
             log.warning("partition lost", extra={"partition": partition})
-            del self.states[partition]
+            self.states.pop(partition, None)
+            self._was_away = self._channel.is_cluster
+        if gained and self._was_away:
+            # A node may have come back with less, or empty.
+            found_or_join(self._channel, self._settings)
+            self._was_away = False
         for partition in sorted(gained):
             started = time.monotonic()
-            state = self.states[partition] = self._recover(partition)
+            try:
+                state = self.states[partition] = self._recover(partition)
+            except RedisError as error:
+                self.away([partition], error)
+                continue
             milliseconds = round((time.monotonic() - started) * 1000, 1)
             log.info("partition recovered", extra={"partition": partition, "ms": milliseconds})
             self._meter.begin(partition, self._count(state), self.leases.known_load(partition))
@@ -78,3 +91,15 @@ class Ownership(Generic[State]):
                 del self.states[partition]
             self.leases.release(surplus)
             log.info("partitions given up", extra={"partitions": sorted(surplus)})
+
+    def away(self, partitions: Iterable[int], error: Exception) -> None:
+        """Forget partitions of a Redis Cluster whose node does not answer, or whose slot is on its
+        way; they are recovered when they are gained again. Any other error is raised: with one
+        Redis, nothing can go on without it."""
+        if not self._channel.is_cluster or not isinstance(error, NODE_ERRORS):
+            raise error
+        for partition in partitions:
+            self.states.pop(partition, None)
+            self.leases.held.discard(partition)
+            log.warning("partition away", extra={"partition": partition, "error": str(error)})
+        self._was_away = True

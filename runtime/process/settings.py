@@ -18,6 +18,8 @@ import msgspec
 from protocol.enums import ExecutionPrice, ListingPolicy
 from protocol.partitions import PARTITIONS_DEFAULT, PARTITIONS_MAX
 from runtime.process.errors import SettingsError
+from runtime.process.networks import parse_networks
+from runtime.process.tls import check_database_url, check_redis_url, server_context
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -43,6 +45,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = msgspec.field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     host: str = "127.0.0.1"
     port: Port = 8000
+    tls_cert_file: str = ""
+    """The certificate that HTTP is served with, and what leads from it to an authority, as PEM.
+    Empty: plain HTTP."""
+    tls_key_file: str = ""
+    trusted_proxies: str = ""
+    """Networks in CIDR form, with spaces between. What a proxy in one of them says in
+    X-Forwarded-For is believed, and nothing that others say there."""
     health_port: Port | None = None
     """Where a worker without HTTP of its own serves /health and /metrics; unset: nowhere."""
     health_socket: str = ""
@@ -79,6 +88,11 @@ def load(cls: type[S], environment: Mapping[str, str] | None = None, **overrides
     if cls.process and unknown:
         raise SettingsError(f"unknown setting {unknown[0]}; known: {', '.join(sorted(known))}")
     try:
-        return msgspec.convert({**values, **overrides}, type=cls, strict=False)
+        settings = msgspec.convert({**values, **overrides}, type=cls, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error} (set by EXCHANGE_… of that name)") from error
+    check_redis_url(settings.redis_url)
+    check_database_url(settings.database_url)
+    server_context(settings.tls_cert_file, settings.tls_key_file)
+    parse_networks("EXCHANGE_TRUSTED_PROXIES", settings.trusted_proxies)
+    return settings

@@ -25,6 +25,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from runtime.process.failpoints import failpoint
+from runtime.redis.many import RedisCommand
+from runtime.redis.slots import is_cluster
 
 __all__ = [
     "AsyncChannel",
@@ -46,9 +48,6 @@ __all__ = [
     "pairs",
     "raise_errors",
 ]
-
-RedisCommand = tuple[Any, ...]
-"""A command and its arguments."""
 
 PackedCommand = bytes
 """A command as it is sent, for one that is sent very often; see :func:`packed`."""
@@ -73,7 +72,20 @@ REPLY_TIMEOUT_SECONDS = 5.0
 
 class Channel:
     """One blocking connection. ``timeout_seconds`` bounds each reply, so a channel that blocks
-    on purpose (XREAD BLOCK) must be opened with more than it blocks for."""
+    on purpose (XREAD BLOCK) must be opened with more than it blocks for.
+
+    With the URL of a Redis Cluster it is a :class:`~runtime.redis.cluster.ClusterChannel`, which
+    has one connection for each node.
+    """
+
+    is_cluster = False
+
+    def __new__(cls, url: str, *_arguments: Any, **_options: Any) -> "Channel":
+        if cls is Channel and is_cluster(url):
+            from runtime.redis.cluster import ClusterChannel  # It imports this module.
+
+            return object.__new__(ClusterChannel)
+        return object.__new__(cls)
 
     def __init__(self, url: str, name: str, timeout_seconds: float = REPLY_TIMEOUT_SECONDS) -> None:
         self._pool = BlockingConnectionPool.from_url(
@@ -95,12 +107,26 @@ class Channel:
 
     def call(self, function: FunctionCall[T]) -> T:
         """One call of a Function, and what it answered."""
-        return function.read(self.execute(*function.command))
+        return function.read(self.all_ok([function.command])[0])
 
     def call_all(self, functions: Sequence[FunctionCall[T]]) -> list[T]:
         """Calls in one pipeline, and what each answered."""
         replies = self.all_ok([function.command for function in functions])
         return [function.read(reply) for function, reply in zip(functions, replies, strict=True)]
+
+    def each_node(self, *command: Any) -> list[Any]:
+        """The same command to every server that holds a part of the exchange, and the replies of
+        those that can be reached; an error reply is in its place."""
+        return self.pipeline([command])
+
+    def each_replica(self, *command: Any) -> list[Any]:
+        """The same to the replicas of a Redis Cluster."""
+        return []
+
+    def call_each(self, functions: Sequence[FunctionCall[Any]]) -> list[Any]:
+        """:meth:`call_all`. On a Redis Cluster, what one node has refused or left without an answer
+        is in the place of what the Function answered (``redirects.NODE_ERRORS``)."""
+        return self.call_all(functions)
 
     def hash(self, key: str) -> dict[bytes, bytes]:
         """A whole hash; empty where there is none."""
@@ -123,7 +149,7 @@ class Channel:
         if not commands:
             return
         if self._connection is None:
-            self._connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
+            self.connect()
         if self._fail is not None:
             self._fail("send")
         try:
@@ -134,6 +160,13 @@ class Channel:
         self._awaited += len(commands)
         if self._fail is not None:
             self._fail("sent")
+
+    def connect(self) -> None:
+        """Raises :class:`NotConnected`."""
+        try:
+            self._connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            raise NotConnected(str(error)) from error
 
     def receive(self, count: int | None = None) -> list[Any]:
         """The replies to everything sent since the last call, or to the first ``count`` of it."""
@@ -147,6 +180,12 @@ class Channel:
         if self._fail is not None:
             self._fail("received")
         return replies
+
+    def fileno(self) -> int:
+        """The socket, for a caller that waits for several channels at once. Something was sent."""
+        # redis-py has no public way to it.
+        number: int = self._connection._sock.fileno()
+        return number
 
     def close(self) -> None:
         if self._connection is not None:
@@ -196,6 +235,15 @@ class AsyncChannel:
     """The same for asyncio. One pipeline at a time: callers queue on a lock. ``on_connect`` is
     awaited on every new connection before anything is sent; what it raises is the caller's."""
 
+    is_cluster = False
+
+    def __new__(cls, url: str, *_arguments: Any, **_options: Any) -> "AsyncChannel":
+        if cls is AsyncChannel and is_cluster(url):
+            from runtime.redis.cluster_async import ClusterAsyncChannel  # It imports this module.
+
+            return object.__new__(ClusterAsyncChannel)
+        return object.__new__(cls)
+
     def __init__(
         self,
         url: str,
@@ -225,11 +273,20 @@ class AsyncChannel:
 
     async def call(self, function: FunctionCall[T]) -> T:
         """See :meth:`Channel.call`."""
-        return function.read(await self.execute(*function.command))
+        return function.read((await self.all_ok([function.command]))[0])
 
     async def all_ok(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See :meth:`Channel.all_ok`."""
         return raise_errors(await self.pipeline(commands))
+
+    async def each_node(self, *command: Any) -> list[Any]:
+        """See :meth:`Channel.each_node`."""
+        return await self.pipeline([command])
+
+    async def ok_where_possible(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """:meth:`all_ok`. On a Redis Cluster, what one node has refused or left without an answer
+        is in the place of its reply (``redirects.NODE_ERRORS``)."""
+        return await self.all_ok(commands)
 
     async def pipeline(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """See :meth:`Channel.pipeline`."""

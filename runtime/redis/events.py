@@ -1,13 +1,14 @@
 """Reading what matchers have committed: dense, in one history, and with what it names."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from protocol import keys
 from protocol.batches import CommittedBatch
-from runtime.redis.channel import Channel, RedisCommand
+from runtime.redis.channel import Channel
 from runtime.redis.functions.current import current
 from runtime.redis.leases import Leases
+from runtime.redis.many import read_streams
 from runtime.redis.order_log import RawEntry
 
 
@@ -18,10 +19,12 @@ def committed_batches(raw: Sequence[RawEntry]) -> list[CommittedBatch]:
 
 class News(NamedTuple):
     """What has been committed since, by partition, and the entries of the registry that are new,
-    as Redis has sent them. Whatever a batch names is registered there or was before."""
+    as Redis has sent them. Whatever a batch names is registered there or was before. ``away`` has
+    the partitions whose node did not answer."""
 
     batches: dict[int, list[CommittedBatch]]
     registry: list[RawEntry]
+    away: dict[int, Exception]
 
 
 class Skimmed(NamedTuple):
@@ -50,17 +53,25 @@ class EventReader:
         streams = {keys.events(p): n for p, n in cursors.items()}
         check = current(self._leases.history_id, cursors or [0])
         reply, still_current = self._channel.all_ok(
-            [self._xread(streams, registered, block_ms), check.command]
+            [
+                read_streams({keys.REGISTRY: registered, **streams}, self._batches_max, block_ms),
+                check.command,
+            ]
         )
-        check.read(still_current)
+        away = check.read(still_current)
         found = dict(reply or ())
+        if isinstance(found.get(keys.REGISTRY.encode()), Exception):
+            return News({}, [], {})  # What batches name may be registered there.
         batches = {}
         for partition, cursor in cursors.items():
             raw = found.get(keys.events(partition).encode())
-            if raw:
+            if isinstance(raw, Exception):
+                away[partition] = raw
+            elif raw and partition not in away:
                 batches[partition] = committed_batches(raw)
                 self._require_dense(partition, cursor, batches[partition])
-        return News(batches, self._registered(found))
+        away = {partition: error for partition, error in away.items() if partition in cursors}
+        return News(batches, self._registered(found), away)
 
     def skim(self, partitions: Collection[int], registered: int, block_ms: int) -> Skimmed:
         """The same for who needs no batches: only where they stand. Waits up to ``block_ms`` for
@@ -73,22 +84,13 @@ class EventReader:
         *numbers, reply, still_current = self._channel.all_ok(
             [
                 *[("HGET", keys.batch(p), "number") for p in partitions],
-                self._xread({}, registered, block_ms),
+                read_streams({keys.REGISTRY: registered}, self._batches_max, block_ms),
                 check.command,
             ]
         )
         check.read(still_current)
         reached = {p: int(number or 0) for p, number in zip(partitions, numbers, strict=True)}
         return Skimmed(reached, self._registered(dict(reply or ())))
-
-    def _xread(
-        self, streams: Mapping[str, int], registered: int, block_ms: int | None
-    ) -> RedisCommand:
-        block: tuple[Any, ...] = () if block_ms is None else ("BLOCK", block_ms)
-        return (
-            *("XREAD", "COUNT", self._batches_max, *block, "STREAMS", keys.REGISTRY, *streams),
-            *[f"{number}-0" for number in (registered, *streams.values())],
-        )
 
     def _registered(self, found: Mapping[bytes, list[RawEntry]]) -> list[RawEntry]:
         """The new entries of the registry, all of them: the batches may name the last one."""

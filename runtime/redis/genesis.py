@@ -7,6 +7,8 @@ on such a server.
 
 import logging
 import secrets
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol import keys
@@ -15,7 +17,7 @@ from protocol.partitions import all_partitions
 from runtime.postgres import history
 from runtime.process.errors import HistoryMismatch, ServerRefused
 from runtime.process.settings import Settings
-from runtime.redis.channel import Channel, pairs
+from runtime.redis.channel import Channel, FunctionCall, pairs, raise_errors
 from runtime.redis.functions import library
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ REQUIRED = {
     "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
+RESET_SECONDS_MAX = 5.0
+_NO_FAILOVER = "cluster-replica-no-failover"
+_CLUSTER = ("cluster-enabled", "cluster-require-full-coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +84,28 @@ def found_or_join(channel: Channel, settings: Settings) -> Genesis:
 def _name_history_in_partitions(channel: Channel, genesis: Genesis) -> None:
     """Each partition knows its history. Where a reset has come in between, it names the later one,
     and the next call of this process learns of it."""
+    deadline = time.monotonic() + RESET_SECONDS_MAX if channel.is_cluster else 0.0
+    while others := _name_history(channel, genesis):
+        if read(channel) != genesis:
+            return
+        if time.monotonic() >= deadline:
+            raise HistoryMismatch(
+                f"partition {others[0]} is in another history than the exchange: stop all workers"
+                " and run `exchange restore --replace`"
+            )
+        time.sleep(0.05)  # A reset of a cluster is no single step.
+
+
+def _name_history(channel: Channel, genesis: Genesis) -> list[int]:
+    """Name it where none is named. Returns the partitions that name another one."""
     batches = [keys.batch(partition) for partition in all_partitions(genesis.partitions)]
-    channel.all_ok([("HSETNX", batch, "history", genesis.history_id) for batch in batches])
-    named = channel.all_ok([("HGET", batch, "history") for batch in batches])
-    others = [p for p, name in enumerate(named) if name.decode() != genesis.history_id]
-    if others and read(channel) == genesis:
-        raise HistoryMismatch(
-            f"partition {others[0]} is in another history than the exchange: stop all workers and"
-            " run `exchange restore --replace`"
-        )
+    naming = [("HSETNX", batch, "history", genesis.history_id) for batch in batches]
+    channel.call_each([FunctionCall(command, int) for command in naming])
+    named = channel.call_each(
+        [FunctionCall(("HGET", batch, "history"), bytes.decode) for batch in batches]
+    )
+    # A partition whose node is away is named when it is gained (Ownership).
+    return [p for p, name in enumerate(named) if name != genesis.history_id and type(name) is str]
 
 
 def read(channel: Channel) -> Genesis:
@@ -106,9 +124,15 @@ def read(channel: Channel) -> Genesis:
 
 
 def _check_server(channel: Channel, settings: Settings) -> None:
-    reply = channel.execute("CONFIG", "GET", *REQUIRED)
-    present = {name.decode(): value.decode() for name, value in pairs(reply)}
-    wrong = {name: value for name, value in REQUIRED.items() if present.get(name) != value}
+    wrong: dict[str, str] = {}
+    for reply in raise_errors(channel.each_node("CONFIG", "GET", *REQUIRED, *_CLUSTER)):
+        present = {name.decode(): value.decode() for name, value in pairs(reply)}
+        _check_kind(channel, present)
+        wrong |= {name: value for name, value in REQUIRED.items() if present.get(name) != value}
+    # A replica that takes over has not all that its master has acknowledged.
+    for reply in raise_errors(channel.each_replica("CONFIG", "GET", _NO_FAILOVER)):
+        if dict(pairs(reply)).get(_NO_FAILOVER.encode()) != b"yes":
+            wrong[_NO_FAILOVER] = "yes"
     if not wrong:
         return
     wanted = ", ".join(f"{name} {value}" for name, value in wrong.items())
@@ -119,3 +143,18 @@ def _check_server(channel: Channel, settings: Settings) -> None:
         f"Redis could lose acknowledged orders: set {wanted}"
         " (or EXCHANGE_UNSAFE_REDIS=1 for an experiment)"
     )
+
+
+def _check_kind(channel: Channel, present: Mapping[str, str]) -> None:
+    """A node of a cluster is to be reached as a cluster."""
+    if channel.is_cluster:
+        if present.get("cluster-require-full-coverage") != "no":
+            log.warning(
+                "while one node is away no partition trades",
+                extra={"wanted": "cluster-require-full-coverage no"},
+            )
+    elif present.get("cluster-enabled") == "yes":
+        raise ServerRefused(
+            "this Redis is a node of a Redis Cluster: name its nodes as"
+            " EXCHANGE_REDIS_URL=redis+cluster://host:port,host:port"
+        )

@@ -1,12 +1,13 @@
 """How far a partition is, and who works for it: what ``exchange status`` and ``/metrics`` share."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from protocol import keys
 from runtime.redis.channel import RedisCommand
 
-OWNER_KINDS = ("matcher", "persister", "notifier")
+OwnerKind = Literal["matcher", "persister", "notifier"]
+OWNER_KINDS: tuple[OwnerKind, ...] = ("matcher", "persister", "notifier")
 
 
 class Lags(NamedTuple):

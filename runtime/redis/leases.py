@@ -20,6 +20,7 @@ from runtime.process.errors import Fenced, HistoryChanged, HistoryMismatch
 from runtime.process.sharing import plan
 from runtime.redis.channel import Channel
 from runtime.redis.functions.acquire import acquire
+from runtime.redis.functions.beat import Pulse
 from runtime.redis.functions.current import current
 from runtime.redis.functions.release import release
 from runtime.redis.functions.renew import renew
@@ -158,7 +159,10 @@ class Leases:
         """Give partitions up."""
         released = [p for p in partitions if p in self.held]
         if released:
-            self._channel.call(release(released, self._kind, self.token))
+            call = release(released, self._kind, self.token)
+            (answer,) = self._channel.call_each([call])
+            if isinstance(answer, Exception):  # They run out, then.
+                log.warning("leases were not released", extra={"error": str(answer)})
             self.held.difference_update(released)
 
     def leave(self) -> None:
@@ -180,10 +184,14 @@ class Leases:
         held = sorted(self.held)
         beating = self._heart.beating()
         renewing = renew(self.history_id, held, self._kind, self.token, TTL_MS)
-        beaten, renewed = self._channel.all_ok([beating.command, renewing.command])
-        self._members = self._heart.heard(beating.read(beaten))
+        pulse, renewed = self._channel.call_each([beating, renewing])
+        if isinstance(pulse, Pulse):
+            self._members = self._heart.heard(pulse)
+        else:  # The members stay as they were seen last.
+            log.warning("no heartbeat", extra={"error": str(pulse)})
         self._planned = self._plan()
-        lost = self.held - renewing.read(renewed)
+        assert isinstance(renewed, set), "an error is a lease that is not known to be ours"
+        lost = self.held - renewed
         self.held -= lost
         return lost
 
@@ -235,18 +243,25 @@ class Leases:
 
     def _take(self, partitions: list[int], wanted: int) -> set[int]:
         """Take up to ``wanted`` free ones of these, and what an earlier incarnation has."""
-        gained = self._channel.call(
-            acquire(
-                self.history_id,
-                partitions,
-                self._kind,
-                self._instance,
-                self._incarnation,
-                TTL_MS,
-                wanted,
-            )
-        )
+        gained: set[int] = set()
+        for together in [[p] for p in partitions] if self._channel.is_cluster else [partitions]:
+            if not wanted or len(gained) < wanted:
+                gained |= self._take_together(together, max(0, wanted - len(gained)))
         self.held |= gained
         if gained:
             log.info("partitions gained", extra={"kind": self._kind, "partitions": sorted(gained)})
         return gained
+
+    def _take_together(self, partitions: list[int], wanted: int) -> set[int]:
+        """The same for partitions that lie in one slot on a cluster."""
+        call = acquire(
+            self.history_id,
+            partitions,
+            self._kind,
+            self._instance,
+            self._incarnation,
+            TTL_MS,
+            wanted,
+        )
+        (gained,) = self._channel.call_each([call])
+        return gained if isinstance(gained, set) else set()

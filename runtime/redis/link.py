@@ -21,6 +21,7 @@ from runtime.redis.channel import (
     RedisTimeoutError,
     pack,
 )
+from runtime.redis.slots import is_cluster
 from runtime.redis.wire import Wire
 
 
@@ -38,7 +39,19 @@ class _Sent:
 
 class Link:
     """It connects when it is first used. ``on_connect`` is awaited on every new connection before
-    anything is sent; what it raises is the caller's. ``timeout_seconds`` bounds each pipeline."""
+    anything is sent; what it raises is the caller's. ``timeout_seconds`` bounds each pipeline.
+
+    With the URL of a Redis Cluster it is a :class:`~runtime.redis.cluster_link.ClusterLink`.
+    """
+
+    is_cluster = False
+
+    def __new__(cls, url: str, *_arguments: Any, **_options: Any) -> "Link":
+        if cls is Link and is_cluster(url):
+            from runtime.redis.cluster_link import ClusterLink  # It imports this module.
+
+            return object.__new__(ClusterLink)
+        return object.__new__(cls)
 
     def __init__(
         self,
@@ -57,12 +70,21 @@ class Link:
         self._watch: asyncio.TimerHandle | None = None
         self._fail = failpoint(name.split("-")[0])
 
+    def node_of(self, key: str) -> str:
+        """The address of the node that has this key; empty where there is one Redis, or nothing is
+        known yet."""
+        return ""
+
     def pipeline(self, commands: Sequence[RedisCommand]) -> Promise[list[Any]]:
         """One reply per command, in order; an error reply is in its place.
 
         The promise fails with :class:`NotConnected` when nothing was sent, and with another
-        ``RedisError`` when the outcome is unknown.
+        ``RedisError`` when the outcome is unknown. Without commands there is nothing to wait for.
         """
+        if not commands:
+            nothing: Promise[list[Any]] = Promise()
+            nothing.keep([])
+            return nothing
         wire = self._wire
         # While nothing is awaited, anything to read is the end: the server went away while the
         # connection lay idle. Seen before sending, the outcome stays known.

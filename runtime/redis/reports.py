@@ -7,13 +7,14 @@ all of them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from protocol import keys
 from protocol.batches import CommittedBatch
 from protocol.numbering import Numbers, decode_numbers
 from runtime.redis.channel import RedisCommand
 from runtime.redis.events import committed_batches
+from runtime.redis.many import read_streams
 from runtime.redis.order_log import RawEntry
 
 LISTENER_SECONDS = 5
@@ -42,11 +43,7 @@ def read_command(
 ) -> RedisCommand:
     """Up to ``count`` entries of each partition that follow the batch in ``cursors``. Waits up to
     ``block_ms`` for one; with ``None``, does not wait."""
-    block: tuple[Any, ...] = () if block_ms is None else ("BLOCK", block_ms)
-    return (
-        *("XREAD", "COUNT", count, *block, "STREAMS", *[keys.reports(p) for p in cursors]),
-        *[f"{number}-0" for number in cursors.values()],
-    )
+    return read_streams({keys.reports(p): n for p, n in cursors.items()}, count, block_ms)
 
 
 def reported_batches(

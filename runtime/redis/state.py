@@ -13,10 +13,11 @@ from protocol import keys
 from protocol.partitions import all_partitions, partition_name
 from runtime.process.asking import HEALTH_SUFFIX, OK, ask
 from runtime.redis import genesis
-from runtime.redis.channel import Channel, pairs
+from runtime.redis.channel import Channel, pairs, raise_errors
 from runtime.redis.lags import OWNER_KINDS, lag_commands, parse_lags
 from runtime.redis.members import MEMBER_TIMEOUT_MS, Member, Traffic, members, redis_time_ms
 from runtime.redis.order_log import Heads
+from runtime.redis.redirects import NODE_ERRORS
 
 CALENDAR = "calendar"  # It shares partitions too, but may be absent.
 HTTP_KINDS = ("http", "ingress", "readapi")
@@ -100,13 +101,20 @@ def read(channel: Channel, health_sockets: str = "") -> ExchangeState:
 
 
 def _partition(channel: Channel, partition: int) -> PartitionState:
-    *replies, heads, open_orders = channel.all_ok(
-        [
-            *lag_commands(partition),
-            ("HGETALL", keys.heads(partition)),
-            ("HLEN", keys.open_orders(partition)),
-        ]
-    )
+    """Where the node of a partition is away, nobody works for it, and nothing else is known."""
+    try:
+        *replies, heads, open_orders = channel.all_ok(
+            [
+                *lag_commands(partition),
+                ("HGETALL", keys.heads(partition)),
+                ("HLEN", keys.open_orders(partition)),
+            ]
+        )
+    except NODE_ERRORS:
+        if not channel.is_cluster:
+            raise
+        name = partition_name(partition)
+        return PartitionState(name, Owners(None, None, None), 0, 0, 0, 0, 0, 0, 0)
     lags, logs = parse_lags(replies), Heads.parse(dict(pairs(heads))).sequences
     return PartitionState(
         partition=partition_name(partition),
@@ -122,10 +130,14 @@ def _partition(channel: Channel, partition: int) -> PartitionState:
 
 
 def _memory(channel: Channel) -> tuple[int, int | None]:
-    """Used bytes and their limit."""
-    text = channel.execute("INFO", "memory").decode()
-    figures = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    return int(figures["used_memory"]), int(figures["maxmemory"]) or None
+    """Used bytes and their limit, of all nodes together."""
+    used = most = 0
+    for answer in raise_errors(channel.each_node("INFO", "memory")):
+        lines = answer.decode().splitlines()
+        figures = dict(line.split(":", 1) for line in lines if ":" in line)
+        used += int(figures["used_memory"])
+        most += int(figures["maxmemory"])
+    return used, most or None
 
 
 def _workers(channel: Channel, health_sockets: str) -> list[WorkerState]:

@@ -1,5 +1,6 @@
 """The page on a real exchange: it shows a trade at once, survives restarts, and does not grow."""
 
+import contextlib
 import os
 import signal
 import time
@@ -13,7 +14,8 @@ from playwright.sync_api import CDPSession, Page, expect
 from tests.support.eventually import eventually
 from tests.support.running import BrokerClient, RunningExchange, order_body
 
-WORKERS = ("http-1", "matcher-1", "persister-1", "notifier-1")
+OWNERS = ("matcher", "persister", "notifier")
+WORKERS = ("http-1", *(f"{kind}-1" for kind in OWNERS))
 GROWTH_BYTES_MAX = 4_000_000
 # Playwright's own wait_for_function evaluates text in the page, which the policy forbids.
 UNTIL = """what => new Promise((resolve) => {
@@ -84,14 +86,18 @@ def test_it_survives_a_restart_of_every_worker_and_says_meanwhile_what_is_wrong(
     trade(brokers, "LIVE", 1100)
     page.goto(f"{running.url}/?symbol=LIVE")
     page.evaluate(SHOWN, "11.00")
-    matcher = running.pid("matcher-1")
-    os.kill(matcher, signal.SIGSTOP)
+    frozen = [running.pid(f"{kind}-1") for kind in OWNERS]
     try:
-        expect(page.locator("#trouble")).to_contain_text(
-            "No matcher works for p00-p15.", timeout=15_000
-        )
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        for kind in OWNERS:
+            expect(page.locator("#trouble")).to_contain_text(
+                f"No {kind} works for p00-p15.", timeout=15_000
+            )
     finally:
-        os.kill(matcher, signal.SIGCONT)
+        for pid in frozen:
+            with contextlib.suppress(ProcessLookupError):  # It hung so long that it was replaced.
+                os.kill(pid, signal.SIGCONT)
     expect(page.locator("#pill")).to_have_text("All is well", timeout=15_000)
     page.evaluate(
         "window.said = []; new MutationObserver(() => said.push(announcer.textContent))"

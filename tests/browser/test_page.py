@@ -222,11 +222,14 @@ def test_nothing_moves_for_those_who_want_it_calm(stage: Stage, page: Page) -> N
 def test_the_theme_can_be_chosen_and_is_kept(stage: Stage, page: Page) -> None:
     stage.open("dark")
     ground = "getComputedStyle(document.body).backgroundColor"
-    dark = page.evaluate(ground)
+    painted = 'import("/page/paint.js").then((paint) => paint.color("bid"))'
+    dark, dark_on_canvas = page.evaluate(ground), page.evaluate(painted)
+    assert dark_on_canvas.startswith("rgb(")
     page.click("#theme")
     page.click("#theme")
     expect(page.locator("#theme")).to_have_text("Theme: light")
     assert page.evaluate(ground) != dark
+    assert page.evaluate(painted) != dark_on_canvas
     page.reload()
     assert page.evaluate(ground) != dark
     page.evaluate("localStorage.clear()")

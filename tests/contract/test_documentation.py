@@ -94,6 +94,13 @@ def test_every_success_is_as_documented(
     assert alice.http.post(keys, headers=admin).status_code == 201
     assert alice.http.delete(keys, headers=admin).status_code == 204
     broker = f"/admin/brokers/{registered['broker_id']}"
+    key = {"name": "k", "scopes": ["read"]}
+    added = alice.http.post(f"{broker}/keys", json=key, headers=admin)
+    assert added.status_code == 201
+    assert alice.http.get(f"{broker}/keys", headers=admin).status_code == 200
+    assert alice.http.get("/admin/audit", headers=admin).status_code == 200
+    one = f"{broker}/keys/{added.json()['key_id']}"
+    assert alice.http.delete(one, headers=admin).status_code == 204
     assert alice.http.put(f"{broker}/limits", json={}, headers=admin).status_code == 200
     assert alice.http.get(f"{broker}/limits", headers=admin).status_code == 200
     assert alice.http.post(f"{broker}/cancel-all", headers=admin).status_code == 202
@@ -216,7 +223,9 @@ def test_the_calls_stand_in_the_order_in_which_a_broker_needs_them(
         *("list_stocks", "get_stock", "get_book", "get_price", "get_ticker", "list_tickers"),
         *("list_market_trades", "get_candles", "get_time"),
         *("get_balance", "get_positions"),
-        *("issue_api_key", "revoke_api_keys", "get_broker_limits", "set_broker_limits"),
+        *("issue_api_key", "revoke_api_keys", "add_api_key", "list_api_keys", "revoke_api_key"),
+        "list_admin_calls",
+        *("get_broker_limits", "set_broker_limits"),
         *("cancel_all_of_broker", "set_stock", "set_stock_status", "bust_trade"),
         "get_exchange_health",
         *("get_health", "get_readiness", "get_liveness", "get_metrics"),

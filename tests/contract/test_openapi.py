@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
+from protocol.registry import hash_key
 from runtime.http.operations import ADMIN_KEY
 from tests.support.documentation import Documentation
 from tests.support.running import BrokerClient, RunningExchange, bearer
@@ -45,6 +46,7 @@ def test_no_input_is_a_server_error(
         "symbol": symbol,
         "client_order_id": "fuzzed",
         "broker_id": bob.broker_id,
+        "key_id": hash_key(bob.api_key)[:16],
         **webhook_ids(alice),
     }
     keys = {"broker_key": alice.api_key, ADMIN_KEY: exchange.addresses["admin_key"]}

@@ -17,7 +17,8 @@ from client import AsyncExchange, Exchange, NewOrder, Order, Problem
 from runtime.http.operations import BROKER_KEY
 from tests.support.documentation import Documentation
 from tests.support.eventually import eventually
-from tests.support.running import RunningExchange
+from tests.support.running import BrokerClient, RunningExchange
+from tests.support.through_client import ThroughClient
 
 FOR_OPERATORS = {"get_viewer_key", "get_health", "get_readiness", "get_liveness", "get_metrics"}
 """Calls without a key that are no business of a broker."""
@@ -226,6 +227,25 @@ def test_both_clients_have_the_same_methods() -> None:
         other = getattr(AsyncExchange, name)
         mine, theirs = inspect.signature(method), inspect.signature(other)
         assert list(mine.parameters.values()) == list(theirs.parameters.values()), name
+
+
+def test_what_tests_ask_goes_through_the_client_where_it_can(
+    exchange: RunningExchange, alice: BrokerClient, symbol: str
+) -> None:
+    """The transport with which some contract tests run a second time."""
+    transport = ThroughClient(exchange.url, alice.api_key)
+    alice.through(transport)
+    order_id = alice.bid(symbol, 1000, 10)
+    order = {"price": 1001}
+    amended = alice.http.patch(f"/orders/{order_id}", json=order, headers={"if-match": '"1"'})
+    assert amended.json()["price"] == 1001
+    assert alice.get(f"/stocks/{symbol}/book?depth=1")["bids"][0]["price"] == 1001
+    assert alice.cancel(order_id).status_code == 204
+    assert alice.http.get("/orders/nobody").json()["code"] == "order_not_found"
+    assert transport.around == 0
+    assert transport.through >= 6
+    assert alice.http.post("/orders", content=b"{").status_code == 422
+    assert transport.around == 1
 
 
 class Blocking:

@@ -6,10 +6,25 @@ from contextlib import aclosing
 from typing import TypeVar
 
 import httpx
+import pytest
 
-from client import BookChanged, Connected, Disconnected, Exchange, Feed, Missed, Problem, Traded
+from client import (
+    AsyncExchange,
+    BookChanged,
+    Connected,
+    Disconnected,
+    Exchange,
+    Feed,
+    Missed,
+    OrdersSnapshot,
+    Problem,
+    Reported,
+    TickersChanged,
+    Traded,
+)
 from client.events import FeedEvent
 from tests.faults.fleet import Fleet
+from tests.support.cutting import CuttingProxy
 from tests.support.running import BrokerClient, RunningExchange
 
 E = TypeVar("E")
@@ -109,3 +124,67 @@ async def _lose_the_process(fleet: Fleet, first: str, second: str) -> None:
         await asyncio.to_thread(trade)
         told, _ = await follow
         assert told.sequence == missed.last + 1
+
+
+def test_own_orders_and_tickers_are_told(
+    exchange: RunningExchange, alice: BrokerClient, bob: BrokerClient, symbol: str
+) -> None:
+    order_id = alice.bid(symbol, 1000, 10)
+
+    async def scene() -> None:
+        own = httpx.AsyncClient(trust_env=False)
+        channels = ("orders", f"ticker:{symbol}")
+        async with (
+            Feed(exchange.url, alice.api_key, *channels, orders_after=0, http=own) as feed,
+            aclosing(feed.__aiter__()) as events,
+        ):
+            first, _ = await until(events, Reported)
+            assert (first.report.sequence, first.report.type) == (1, "order.accepted")
+            snapshot, _ = await until(events, OrdersSnapshot)
+            (order,) = snapshot.orders
+            assert (order.order_id, order.state, snapshot.has_more) == (order_id, "new", False)
+            await asyncio.to_thread(bob.ask, symbol, 1000, 4)
+            second, _ = await until(events, Reported)
+            report = second.report
+            assert (report.sequence, report.last_quantity, report.remaining_quantity) == (2, 4, 6)
+            ticker, _ = await until(events, TickersChanged, lambda e: bool(e.tickers[0].trades))
+            assert (ticker.channel, ticker.tickers[0].last_price) == (f"ticker:{symbol}", 1000)
+
+    asyncio.run(scene())
+
+
+def test_the_stream_of_events_tells_what_is_there_and_what_comes(
+    exchange: RunningExchange, alice: BrokerClient, symbol: str
+) -> None:
+    alice.bid(symbol, 1000, 1)
+    http = httpx.Client(trust_env=False)
+    with Exchange(exchange.url, alice.api_key, http=http) as client:
+        reports = client.follow_events(after=0)
+        first = next(reports)
+        assert (first.sequence, first.type) == (1, "order.accepted")
+        alice.bid(symbol, 1001, 1)
+        second = next(reports)
+        assert (second.sequence, second.price) == (2, 1001)
+        assert list(client.events()) == [first, second]
+        reports.close()
+        with pytest.raises(Problem, match="cursor_expired"):
+            next(client.follow_events(after=100))
+
+
+def test_the_stream_goes_on_over_cuts_from_where_it_was(
+    exchange: RunningExchange, alice: BrokerClient, symbol: str
+) -> None:
+    async def scene(proxy: CuttingProxy) -> None:
+        own = httpx.AsyncClient(trust_env=False)
+        async with (
+            AsyncExchange(proxy.url, alice.api_key, http=own) as client,
+            aclosing(client.follow_events(after=0)) as reports,
+            asyncio.timeout(20),
+        ):
+            for price in range(1000, 1005):
+                await asyncio.to_thread(alice.bid, symbol, price, 1)
+                assert (await anext(reports)).price == price
+                proxy.cut()
+
+    with CuttingProxy(exchange.port) as proxy:
+        asyncio.run(scene(proxy))

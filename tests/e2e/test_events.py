@@ -140,7 +140,7 @@ def test_a_planned_stop_ends_a_stream_cleanly(short_dir: Path) -> None:
     alice = exchange.register("alice")
     with EventStream(exchange.url, alice.api_key) as stream:
         lines = stream.lines()
-        assert next(lines) == "retry: 1000"
+        assert [next(lines), next(lines)] == ["retry: 1000", "id: 0"]
         assert exchange.stop() == 0
         assert [line for line in lines if line] == [": the process stops"]
     alice.close()

@@ -93,8 +93,19 @@ def overload(seed: int, budget: Budget) -> Row:
         verdict.acknowledged += result["checked"]["orders"]
         admitted = sorted(s.seconds for s in load.acknowledged())
         p99 = admitted[int(len(admitted) * 0.99)] * 1000
+        kinds = result["error_kinds"]
+        verdict.problems += [
+            f"{count} times: {what}" for what, count in kinds.items() if not _is_own(what)
+        ]
         note = (
-            f"{result['requests']} sent, {result['refused']} refused, {result['errors']} errors;"
+            f"{result['requests']} answered, {result['refused']} of them refused;"
+            f" {result['errors']} not sent for want of a connection ({kinds});"
             f" the brokers beside it: p99 {p99:.0f} ms, most {admitted[-1] * 1000:.0f} ms"
         )
         return Row("overload, 10 times", seed, verdict, 1, recovered, note)
+
+
+def _is_own(error: str) -> bool:
+    """Whether an error is one of the flood itself: it found no connection, so that it has not sent
+    the request at all. A connection that breaks or another answer is an error of the exchange."""
+    return error.startswith(("connect: ", "not sent "))

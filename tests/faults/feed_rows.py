@@ -15,6 +15,7 @@ from tests.faults.fleet import KINDS, Fleet, pause
 from tests.faults.load import SYMBOLS, BrokersAtWork
 from tests.faults.oracles import Verdict, judge
 from tests.faults.row import Budget, Row, seconds_to_recover, trading
+from tests.support.client_follower import ClientFollower
 from tests.support.eventually import eventually
 from tests.support.feed import FeedClient
 from tests.support.feed_follower import FeedFollower
@@ -23,6 +24,8 @@ from tests.support.running import free_port
 FOLLOWED = list(SYMBOLS[:4])
 LATE_SECONDS_MAX = 10.0
 CUTS = 100
+
+Reader = FeedFollower | ClientFollower
 
 
 def readapi_killed(seed: int, budget: Budget) -> Row:
@@ -45,19 +48,21 @@ def readapi_killed(seed: int, budget: Budget) -> Row:
 
 
 def cut_readers(seed: int, budget: Budget) -> Row:
-    """A reader that is disconnected at random 100 times under load puts books and its own orders
-    together without a gap."""
+    """The feed of the Python client, disconnected at random 100 times under load, tells books and
+    own orders without a gap."""
     draw = random.Random(f"cut-{seed}")
     with Fleet() as fleet, trading(fleet, seed) as load:
         _wait_for_symbols(load)
-        with FeedFollower(fleet.url, load.accounts[0]["api_key"], FOLLOWED) as one:
+        with ClientFollower(fleet.port, load.accounts[0]["api_key"], FOLLOWED) as one:
             for number in range(1, CUTS + 1):
                 eventually(lambda n=number: one.sessions >= n, 30, "the reader to connect again")  # type: ignore[misc]
                 pause(draw.uniform(0.0, 0.12))
                 one.disconnect()
             _wait_for_session(one, CUTS + 1)
             verdict = _judge_with(load, one)
-            note = f"{len(one.reports)} reports"
+            if not one.filled:
+                verdict.problems.append("no report came while the reader was away")
+            note = f"{len(one.reports)} reports, {one.filled} of them while it was away"
         return Row("reader of the feed cut at random", seed, verdict, CUTS, note=note)
 
 
@@ -124,14 +129,14 @@ def _wait_for_symbols(load: BrokersAtWork) -> None:
     eventually(traded, 30, "orders in every symbol that is followed")
 
 
-def _wait_for_session(follower: FeedFollower, number: int) -> None:
+def _wait_for_session(follower: Reader, number: int) -> None:
     def is_there() -> bool:
         return follower.sessions >= number and follower.books.keys() >= set(FOLLOWED)
 
     eventually(is_there, 30, f"session {number} of the reader to have every book")
 
 
-def _judge_with(load: BrokersAtWork, follower: FeedFollower) -> Verdict:
+def _judge_with(load: BrokersAtWork, follower: Reader) -> Verdict:
     """The oracles, and beside them what the reader has: the books that the exchange shows, and
     every trade of his sessions as PostgreSQL has it."""
     verdict = judge(load)
@@ -153,7 +158,7 @@ def _judge_with(load: BrokersAtWork, follower: FeedFollower) -> Verdict:
     return verdict
 
 
-def _wrong_orders(load: BrokersAtWork, follower: FeedFollower) -> list[str]:
+def _wrong_orders(load: BrokersAtWork, follower: Reader) -> list[str]:
     """What the reader has otherwise than PostgreSQL of the orders of its broker."""
     broker_id = load.accounts[0]["broker_id"]
     with psycopg.connect(load.fleet.postgres.url) as connection:

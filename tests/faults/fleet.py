@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -13,17 +14,21 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import httpx
 import psutil
 
+from exchange.local.health import HealthWatch
 from exchange.local.servers import EmbeddedPostgres, EmbeddedRedis
 from exchange.local.supervisor import Child, WorkerRefused
 from exchange.migrate import upgrade
 from protocol import keys
 from protocol.partitions import PARTITIONS_DEFAULT, all_partitions
 from runtime.redis.channel import Channel, RedisError
+from runtime.redis.state import HTTP_KINDS
+from tests.faults import sometimes
+from tests.faults.disk import Disk, DiskPostgres, DiskRedis
 from tests.support.eventually import eventually
 from tests.support.running import bearer, clean_environment, free_port
 
@@ -45,7 +50,14 @@ class Batches(NamedTuple):
 
 class Fleet:
     """Workers are started again when they die, as a supervisor does; servers only when told.
-    ``disk_mib`` gives a server a small disk of its own."""
+    ``disk_mib`` gives a server a small disk of its own, and ``with_disks`` puts the disks of both
+    servers into the hands of the test (``tests/faults/disk.py``). ``with_health`` ends a worker
+    that hangs, as ``exchange up`` does."""
+
+    source: ClassVar[Path | None] = None
+    """Where workers have their code from, if it is not the source itself (``planted.py``)."""
+    refusals: ClassVar[list[str]] = []
+    """What workers of all fleets said when they refused to run."""
 
     def __init__(
         self,
@@ -53,12 +65,14 @@ class Fleet:
         per_worker: Mapping[str, Mapping[str, str]] | None = None,
         redis_binary: Path | None = None,
         disk_mib: Mapping[str, int] | None = None,
+        with_disks: bool = False,
+        with_health: bool = False,
         **variables: str,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="xf-"))
         self.folder.chmod(0o755)  # PostgreSQL may run as another user.
-        self.redis = EmbeddedRedis(self.folder, redis_binary)
-        self.postgres = EmbeddedPostgres(self.folder)
+        self.redis = (DiskRedis if with_disks else EmbeddedRedis)(self.folder, redis_binary)
+        self.postgres = (DiskPostgres if with_disks else EmbeddedPostgres)(self.folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.admin_key = f"ak_{secrets.token_hex(16)}"
@@ -66,6 +80,7 @@ class Fleet:
         self._disk_mib = dict(disk_mib or {})
         self._kinds = dict(kinds or KINDS)
         self._per_worker = {name: dict(v) for name, v in (per_worker or {}).items()}
+        self._with_health = with_health
         self._variables = variables
         self._children: dict[str, Child] = {}
         self._lock = threading.Lock()
@@ -93,6 +108,8 @@ class Fleet:
         self.stop_workers()
         self.postgres.stop()
         self.redis.stop()
+        for path in self.folder.glob("*-[0-9].log"):
+            sometimes.note_log(path.read_text(errors="replace"))
         for server in self._disk_mib:
             subprocess.run(["umount", str(self.folder / server)], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -122,6 +139,9 @@ class Fleet:
     def start(self, name: str, instance: str | None = None, **variables: str) -> None:
         """Start a worker ``kind-number``; ``instance`` lets it pass for another."""
         kind = name.split("-")[0]
+        socket_path = str(self.folder / f"{name}.health")
+        if self._with_health:
+            variables["EXCHANGE_HEALTH_SOCKET"] = socket_path
         environment = clean_environment(
             **{
                 "EXCHANGE_REDIS_URL": self.redis.url,
@@ -130,13 +150,15 @@ class Fleet:
                 "EXCHANGE_ENV": "development",
                 "EXCHANGE_INSTANCE": instance or name,
                 "EXCHANGE_PORT": str(self.port),
+                **self._code(),
                 **self._variables,
                 **self._per_worker.get(name, {}),
                 **variables,
             }
         )
         command = [sys.executable, "-m", "exchange", "run", kind]
-        child = Child(name, command, environment, self.folder / f"{name}.log")
+        health = HealthWatch(socket_path, kind in HTTP_KINDS) if self._with_health else None
+        child = Child(name, command, environment, self.folder / f"{name}.log", health)
         with self._lock:
             old = self._children.pop(name, None)
             if old is not None:
@@ -145,6 +167,11 @@ class Fleet:
             child.start()
             self._children[name] = child
 
+    def _code(self) -> dict[str, str]:
+        if self.source is None:
+            return {}
+        return {"PYTHONPATH": str(self.source), "PYTHONSAFEPATH": "1"}
+
     def remove(self, name: str) -> None:
         """SIGKILL a worker that is not to come back until :meth:`start`."""
         with self._lock:
@@ -152,6 +179,30 @@ class Fleet:
             if child.pid is not None:
                 os.kill(child.pid, signal.SIGKILL)
             child.wait()
+
+    def disk(self, server: str) -> Disk:
+        """Of a fleet that was made with disks."""
+        found = self.redis if server == "redis" else self.postgres
+        assert isinstance(found, DiskRedis | DiskPostgres)
+        return found.disk
+
+    def cut_power(self, draw: random.Random) -> tuple[int, int]:
+        """Everything dies at once, what is not synced is gone, and everything starts again. Returns
+        the bytes that Redis has lost and the writes that PostgreSQL has lost."""
+        with self._lock:  # Nobody is started again before the servers are back.
+            pids = [child.pid for child in self._children.values() if child.pid is not None]
+            pids += [*_family(self.redis.pid), *_family(self.postgres.pid)]
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+            eventually(lambda: not any(map(_is_running, pids)), 10, "everything to be dead")
+            self.redis.kill()
+            self.postgres.kill()
+            lost = self.disk("redis").cut_lengths(draw), self.disk("postgres").cut_writes(draw)
+            self.redis.start()
+            self.postgres.start()
+            return lost
 
     def stop_workers(self) -> None:
         self._stop.set()
@@ -172,6 +223,7 @@ class Fleet:
                         child.watch()
                     except WorkerRefused as error:
                         self.refused[name] = str(error)
+                        self.refusals.append(str(error))
                         del self._children[name]
 
     def wait_ready(self) -> None:
@@ -287,6 +339,13 @@ def _mount(place: Path, size_mib: int) -> None:
 def _family(pid: int) -> list[int]:
     process = psutil.Process(pid)
     return [pid, *(child.pid for child in process.children(recursive=True))]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def pause(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Brokers who send orders with client order ids and remember what they were told."""
+"""Brokers who send orders with client order ids, read, and remember what they were told."""
 
 import asyncio
 import random
@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 
 from tests.faults.fleet import Fleet
+from tests.faults.reads import MonotonicReader
 from tests.support.receiver import Receiver
 from tests.support.running import bearer, order_body
 
 SYMBOLS = ("PETR4", "VALE3", "ITUB4", "BBDC4", "B3SA3", "ABEV3", "WEGE3", "MGLU3")
 ACKNOWLEDGED, REFUSED, UNKNOWN = "acknowledged", "refused", "unknown"
 TIMEOUT_SECONDS = 8.0
+READ_SHARE = 0.3
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class Sent:
     body: dict[str, Any]
     outcome: str = UNKNOWN
     order_id: str = ""
+    began: float = 0.0
+    """When it was sent for the first time; it and ``at`` are on the monotonic clock."""
     at: float = 0.0
     seconds: float = 0.0
 
@@ -37,19 +41,22 @@ class Sent:
 @dataclass
 class BrokersAtWork:
     """Runs in a thread; use as a context manager. ``brokers`` place orders and cancel some, each
-    one request after another, with a pause of ``pace`` seconds on average in between."""
+    one request after another, with a pause of ``pace`` seconds on average in between. Now and then
+    they read, from one of ``read_urls`` (those of the fleet itself when there are none)."""
 
     fleet: Fleet
     seed: int
     brokers: int = 6
     pace: float = 0.02
     webhooks: int = 2
+    read_urls: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
     receivers: list[Receiver] = field(default_factory=list)
     accounts: list[dict[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.reader = MonotonicReader(self.read_urls or [self.fleet.url])
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -109,6 +116,8 @@ class BrokersAtWork:
             if own and draw.random() < 0.35:
                 await self._change(client, draw, draw.choice(own[-20:]))
                 continue
+            if own and draw.random() < READ_SHARE:
+                await self._read(client, draw, draw.choice(own[-5:]))
             count += 1
             sent = Sent(number, _order(draw, number, count))
             await self.place(client, sent)
@@ -118,10 +127,18 @@ class BrokersAtWork:
                 own.append(sent)
             self.sent.append(sent)
 
+    async def _read(self, client: httpx.AsyncClient, draw: random.Random, sent: Sent) -> None:
+        headers = bearer(self.accounts[sent.broker]["api_key"])
+        path = f"/orders/{sent.order_id}"
+        if draw.random() < 0.4:
+            path = f"/stocks/{sent.body['symbol']}/book"
+        self._count(await self.reader.read(client, draw, path, headers))
+
     async def place(self, client: httpx.AsyncClient, sent: Sent) -> None:
         """Send an order, or send it again."""
         headers = bearer(self.accounts[sent.broker]["api_key"])
         started = time.monotonic()
+        sent.began = sent.began or started
         try:
             answer = await client.post("/orders", json=sent.body, headers=headers)
         except httpx.ConnectError:

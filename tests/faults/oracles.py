@@ -1,4 +1,4 @@
-"""The oracles C1 to C9 of reliability.md, asked after a scenario."""
+"""The oracles, asked after a scenario: C1 to C9 here, C10 to C12 in modules of their own."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ from protocol.partitions import PARTITIONS_DEFAULT, all_partitions, partition_na
 from runtime.postgres.tables import sqlalchemy_url
 from runtime.redis.channel import Channel, RedisError, pairs
 from runtime.redis.order_log import Heads
+from tests.faults import order_of_time, replaying, sometimes
 from tests.faults.load import ACKNOWLEDGED, UNKNOWN, BrokersAtWork
 from tests.support.naive import NaiveEngine
 from tests.support.running import bearer
@@ -60,10 +61,13 @@ def judge(load: BrokersAtWork, with_reference: bool = True) -> Verdict:
     verdict.acknowledged = len(load.acknowledged())
     journal = _Journal(fleet.postgres.url, with_reference)
     _compare_orders(load, journal, verdict)
-    _readable(load, verdict)
+    _readable(load, journal, verdict)
     verdict.problems += journal.problems
     verdict.trades = len(journal.trades)
     _webhooks(load, journal, verdict)
+    verdict.problems += order_of_time.late_orders(load.acknowledged())
+    verdict.problems += load.reader.violations
+    sometimes.note_answers(load.answers)
     channel = fleet.channel()
     engine = create_engine(sqlalchemy_url(fleet.postgres.url))
     try:
@@ -74,6 +78,7 @@ def judge(load: BrokersAtWork, with_reference: bool = True) -> Verdict:
             verdict.problems += [
                 f"replay: {r.partition}: {r.problem}" for r in replay_all(connection) if r.problem
             ]
+        verdict.problems += replaying.problems_of(fleet.postgres.url, channel)
     finally:
         engine.dispose()
         channel.close()
@@ -117,7 +122,8 @@ def _behind(channel: Channel, load: BrokersAtWork) -> str:
         for name, mark in (("stored", stored), ("notified", notified)):
             if int(mark or 0) != int(number or 0):
                 return f"{name} {mark} of {number} of {partition_name(partition)}"
-    for key in channel.execute("KEYS", "{hook:*}:queue"):
+    queues = [key for found in channel.each_node("KEYS", "{hook:*}:queue") for key in found]
+    for key in queues:
         waiting = channel.execute("ZCARD", key)
         if waiting and load.receivers:
             return f"{waiting} webhooks wait"
@@ -150,6 +156,7 @@ class _Journal:
         self.clients: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         self.trades: set[str] = set()
         self.sides: set[tuple[str, str]] = set()
+        self.trades_of: defaultdict[str, list[str]] = defaultdict(list)
         self.problems: list[str] = []
         self._naive: dict[str, NaiveEngine] = {}
         with psycopg.connect(url) as connection:
@@ -161,8 +168,11 @@ class _Journal:
                 if number != last.get(partition, 0) + 1:
                     self.problems.append(f"C8: batch {number} of {partition} after {last}")
                 last[partition] = number
-                for entry in codec.decode_batch(payload).entries:
+                batch = codec.decode_batch(payload)
+                for entry in batch.entries:
                     self._add(entry)
+                if with_reference:
+                    sometimes.note_batch(batch)
             sums = connection.execute(
                 "SELECT partition, sum(cash) FROM balances GROUP BY partition HAVING sum(cash) <> 0"
             ).fetchall()
@@ -181,6 +191,8 @@ class _Journal:
             ):
                 self.trades.add(trade_id)
                 self.sides |= {(trade_id, maker), (trade_id, taker)}
+                self.trades_of[maker].append(trade_id)
+                self.trades_of[taker].append(trade_id)
 
     def _add(self, entry: Any) -> None:
         naive = self._naive.setdefault(entry.symbol, NaiveEngine())
@@ -223,8 +235,8 @@ def _compare_orders(load: BrokersAtWork, journal: _Journal, verdict: Verdict) ->
             verdict.problems.append(f"{sent.key} was refused and taken all the same")
 
 
-def _readable(load: BrokersAtWork, verdict: Verdict) -> None:
-    """C1 over HTTP for a sample, and C3: no crossed book."""
+def _readable(load: BrokersAtWork, journal: _Journal, verdict: Verdict) -> None:
+    """C1 over HTTP for a sample, and C3: each trade of theirs is told once, and no crossed book."""
     with httpx.Client(base_url=load.fleet.url, timeout=10, trust_env=False) as client:
         for sent in load.acknowledged()[-200:]:
             answer = client.get(
@@ -232,6 +244,10 @@ def _readable(load: BrokersAtWork, verdict: Verdict) -> None:
             )
             if answer.status_code != 200:
                 verdict.problems.append(f"{sent.order_id} reads {answer.status_code}")
+                break
+            told = sorted(trade["trade_id"] for trade in answer.json()["trades"])
+            if told != sorted(journal.trades_of[sent.order_id]):
+                verdict.problems.append(f"C3: {sent.order_id} is answered with trades {told}")
                 break
         for symbol in {sent.body["symbol"] for sent in load.sent}:
             book = client.get(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.faults.fleet import Fleet, pause
 from tests.faults.load import BrokersAtWork
@@ -52,6 +53,8 @@ class Budget:
     frozen_seconds: float = 10.0
     overload_seconds: float = 60.0
     failpoint_seconds: float = 5.0
+    failpoint_more_seconds: float = 60.0
+    """How much longer a failpoint may take until it is reached for the first time."""
     reference_commands: int = 10_000
     redis_binary: Path | None = None
 
@@ -63,19 +66,20 @@ SHORT = Budget(
     frozen_seconds=5.0,
     overload_seconds=5.0,
     failpoint_seconds=1.0,
+    failpoint_more_seconds=0.0,
     reference_commands=1_000,
 )
 """For `make test`."""
 
 
-def skipped(fault: str, seed: int) -> Row:
-    return Row(fault, seed, Verdict(), 0, note="skipped: only root may mount a small disk")
+def skipped(fault: str, seed: int, why: str = "only root may mount a small disk") -> Row:
+    return Row(fault, seed, Verdict(), 0, note=f"skipped: {why}")
 
 
 @contextmanager
-def trading(fleet: Fleet, seed: int, **options: float) -> Iterator[BrokersAtWork]:
+def trading(fleet: Fleet, seed: int, **options: Any) -> Iterator[BrokersAtWork]:
     """Brokers at work, some trades done."""
-    with BrokersAtWork(fleet, seed, **options) as load:  # type: ignore[arg-type]
+    with BrokersAtWork(fleet, seed, **options) as load:
         pause(WARM_UP_SECONDS)
         yield load
 

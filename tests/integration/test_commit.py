@@ -80,7 +80,7 @@ def test_a_commit_writes_all_that_readers_and_recovery_need(owned: Channel) -> N
 
 def test_a_commit_tells_what_it_has_decided(owned: Channel, redis_url: str) -> None:
     with client(redis_url, "tests-listener").pubsub() as listener:  # type: ignore[no-untyped-call]
-        listener.subscribe(keys.decided(P))
+        listener.ssubscribe(keys.decided(P))
         listener.get_message(timeout=5)  # That it has subscribed.
         with pytest.raises(Fenced):
             commit(owned, token="other/1")

@@ -7,6 +7,7 @@ from alembic import command
 
 from exchange.migrate import alembic_config
 from protocol import ids
+from protocol.batches import GENESIS_HASH, chain_hash
 from protocol.units import timestamp
 from tests.support.builders import ALICE, BOB, START_MS
 
@@ -67,3 +68,20 @@ def test_rows_of_the_release_before_are_kept_and_its_trades_make_the_holdings(
         with psycopg.connect(database_url) as connection:
             count = connection.execute("SELECT count(*) FROM orders, trades").fetchone()
         assert count == (4,)
+
+
+def test_the_registry_of_the_release_before_is_chained(database_url: str) -> None:
+    config = alembic_config(database_url)
+    command.downgrade(config, "0007")
+    entries, chain = [b"one", b"two", b"three"], GENESIS_HASH
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO cursors VALUES ('registry', 3, %s)", [GENESIS_HASH])
+        for sequence, entry in enumerate(entries, 1):
+            connection.execute("INSERT INTO registry VALUES (%s, %s)", [sequence, entry])
+            chain = chain_hash(chain, entry)
+    find = "SELECT number, hash FROM cursors WHERE name = 'registry'"
+    for step, expected in ((command.upgrade, chain), (command.downgrade, GENESIS_HASH)):
+        step(config, "head" if step is command.upgrade else "0007")
+        with psycopg.connect(database_url) as connection:
+            assert connection.execute(find).fetchone() == (3, expected)
+    command.upgrade(config, "head")

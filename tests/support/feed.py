@@ -18,7 +18,7 @@ class FeedClient:
     """One session, and every message that it has received."""
 
     def __init__(self, url: str, key: str | None = None, **options: Any) -> None:
-        address = url.replace("http://", "ws://") + "/feed"
+        address = url.replace("http", "ws", 1) + "/feed"
         headers = None if key is None else bearer(key)
         self._stack = ExitStack()
         self.socket = self._stack.enter_context(

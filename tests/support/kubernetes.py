@@ -4,6 +4,7 @@ There is no cluster and no kustomize here. :func:`render` knows the few words of
 files use and refuses every other one, so that it cannot misread them.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import yaml
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = ("local", "managed")
-KNOWN_WORDS = {"apiVersion", "kind", "namespace", "resources", "components", "images"}
+KNOWN_WORDS = {
+    *("apiVersion", "kind", "namespace", "resources", "components", "patches", "images"),
+}
 WITHOUT_NAMESPACE = {"Namespace"}
 
 Manifest = dict[str, Any]
@@ -29,9 +32,13 @@ def render(folder: Path) -> list[Manifest]:
     """All manifests of a kustomization: what ``kubectl kustomize`` prints, in another order."""
     content = kustomization(folder)
     manifests: list[Manifest] = []
-    for name in (*content.get("resources", ()), *content.get("components", ())):
+    for name in content.get("resources", ()):
         path = (folder / name).resolve()
         manifests += render(path) if path.is_dir() else yaml.safe_load_all(path.read_text())
+    for name in content.get("components", ()):
+        component = (folder / name).resolve()
+        manifests += render(component)
+        _patch(manifests, component)
     for manifest in manifests:
         if "namespace" in content and manifest["kind"] not in WITHOUT_NAMESPACE:
             manifest["metadata"]["namespace"] = content["namespace"]
@@ -40,6 +47,24 @@ def render(folder: Path) -> list[Manifest]:
                 if container["image"] == image["name"]:
                     container["image"] = f"{image['name']}:{image['newTag']}"
     return manifests
+
+
+def _patch(manifests: list[Manifest], component: Path) -> None:
+    """A component changes what the kustomization that names it has."""
+    for patch in kustomization(component).get("patches", ()):
+        target = patch["target"]
+        assert set(target) == {"kind", "name"}
+        chosen = [
+            manifest
+            for manifest in of_kind(manifests, target["kind"])
+            if re.fullmatch(target["name"], manifest["metadata"]["name"])
+        ]
+        assert chosen, patch
+        change = yaml.safe_load((component / patch["path"]).read_text())["spec"]
+        assert set(change.values()) == {None}, "only fields that are taken away"
+        for manifest in chosen:
+            for field in change:
+                del manifest["spec"][field]
 
 
 def overlay(name: str) -> list[Manifest]:

@@ -151,7 +151,7 @@ def _changes(commit: Commit) -> Iterator[tuple[str, str]]:
     short = f"{commit.hash[:8]}…"
     yield f"XADD {keys.events(PARTITION)} {commit.number}-0", f"h={short}  b=the batch"
     yield f"HSET {keys.batch(PARTITION)}", f"number → {commit.number}, hash → {short}"
-    yield f"PUBLISH {keys.decided(PARTITION)}", _array(commit.decided)
+    yield f"SPUBLISH {keys.decided(PARTITION)}", _array(commit.decided)
 
 
 def _shown(struct: Any) -> str:

@@ -139,6 +139,14 @@ class BrokerClient:
             base_url=url, timeout=10, trust_env=False, headers=bearer(self.api_key)
         )
 
+    def through(self, transport: httpx.BaseTransport) -> None:
+        """Send everything by this transport."""
+        url, headers = self.http.base_url, bearer(self.api_key)
+        self.http.close()
+        self.http = httpx.Client(
+            base_url=url, timeout=10, headers=headers, transport=transport, verify=False
+        )
+
     def close(self) -> None:
         self.http.close()
 

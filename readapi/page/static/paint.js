@@ -34,14 +34,21 @@ function frame(now) {
 }
 
 const colors = new Map();
+addEventListener("themechange", () => colors.clear());
 
-/** A color of the theme by the name of its variable. */
+/** A color of the theme by the name of its variable, as a canvas understands it. */
 export function color(name) {
-  if (!colors.size) addEventListener("themechange", () => colors.clear());
-  if (!colors.has(name)) {
-    colors.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
-  }
+  if (!colors.has(name)) colors.set(name, resolved(`var(--${name})`));
   return colors.get(name);
+}
+
+/** A variable is kept as it is written; only an element says what it means in this theme. */
+function resolved(value) {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = value;
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
 }
 
 /** A canvas that calls `paint(context, width, height)` when its size or the theme changes, and

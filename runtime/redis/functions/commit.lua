@@ -76,7 +76,7 @@ local function commit_partition(keys, key, argv, at, counts)
     redis.call('HSET', batch, 'number', number, 'hash', hash, 'commit', argv[3],
                'applied', int(tonumber(last[4] or 0) + counts[2]), 'bell', bell)
   end
-  redis.call('PUBLISH', argv[at + 3], argv[at + 4])
+  redis.call('SPUBLISH', argv[at + 3], argv[at + 4])
   return 'OK'
 end
 

@@ -10,7 +10,8 @@ from importlib import resources
 from typing import Any, TypeVar
 
 from runtime.process.errors import HistoryChanged
-from runtime.redis.channel import Channel, FunctionCall, ResponseError
+from runtime.redis.channel import Channel, FunctionCall, raise_errors
+from runtime.redis.many import Join, ManySlots
 
 T = TypeVar("T")
 
@@ -35,14 +36,12 @@ def source() -> str:
 
 
 def ensure_loaded(channel: Channel) -> None:
-    """Load the library if the server does not have it. Racing workers load it once."""
-    if channel.execute("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY):
+    """Load the library if a server does not have it. Racing workers load it once."""
+    if all(raise_errors(channel.each_node("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY))):
         return
-    try:
-        channel.execute("FUNCTION", "LOAD", source())
-    except ResponseError as error:
-        if "already exists" not in str(error):
-            raise
+    for reply in channel.each_node("FUNCTION", "LOAD", source()):
+        if isinstance(reply, Exception) and "already exists" not in str(reply):
+            raise reply
 
 
 def function_call(
@@ -61,3 +60,12 @@ def function_call(
         return read(reply)
 
     return FunctionCall((command, f"{LIBRARY}_{name}", len(keys), *keys, *arguments), read_reply)
+
+
+def in_parts(
+    call: FunctionCall[T], parts: Callable[[], Sequence[FunctionCall[Any]]], join: Join
+) -> FunctionCall[T]:
+    """The same call. On a Redis Cluster ``parts`` are sent instead, each of one slot, and their
+    joined replies are read as the reply to it."""
+    command = ManySlots.make(call.command, lambda: [part.command for part in parts()], join)
+    return FunctionCall(command, call.read)

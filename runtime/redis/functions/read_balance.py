@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from protocol import keys
 from runtime.redis.channel import FunctionCall
-from runtime.redis.functions.library import function_call
+from runtime.redis.functions.library import function_call, in_parts
+from runtime.redis.many import join_lists
 
 
 class BalanceRead(NamedTuple):
@@ -23,7 +24,7 @@ def read_balance(partitions: Sequence[int], broker_id: str) -> FunctionCall[Bala
         awaited = {p: bell for p, bell in zip(partitions, reply[::2], strict=True) if bell}
         return BalanceRead(awaited, sum(int(cash) for cash in reply[1::2] if cash is not None))
 
-    return function_call(
+    call = function_call(
         "read_balance",
         [
             key
@@ -34,3 +35,4 @@ def read_balance(partitions: Sequence[int], broker_id: str) -> FunctionCall[Bala
         read,
         "FCALL_RO",
     )
+    return in_parts(call, lambda: [read_balance([p], broker_id) for p in partitions], join_lists)

@@ -1,7 +1,7 @@
 -- reset: forget everything but the registry and begin a new history. For benchmarks in development.
 -- KEYS genesis. ARGV history, epoch, number of partitions, then the ids of the webhook endpoints.
--- Returns how many keys were deleted. It is the one Function that looks for its keys, so it does
--- not work on a Redis Cluster.
+-- Returns how many keys were deleted. It is the one Function that looks for its keys, so it is
+-- not called on a Redis Cluster (resetting.py).
 -- Each partition and each endpoint is told the new history here, so that a worker which still
 -- lives in the old one finds no place where it could write.
 local function reset(keys, argv)

@@ -8,14 +8,25 @@ from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
+import httpx
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from client import BookChanged, Connected, Disconnected, Feed, HistoryChanged, Missed, Problem
+from client import (
+    BookChanged,
+    Connected,
+    Disconnected,
+    Feed,
+    HistoryChanged,
+    Missed,
+    OrdersSnapshot,
+    Problem,
+)
 from client.events import FeedEvent
 from tests.support.running import free_port
 from tests.unit.client.test_following import BOOK, TRADES, snapshot, trade, trades_so_far
+from tests.unit.client.test_following_orders import body, orders_so_far, short
 
 Behavior = Callable[[ServerConnection], Awaitable[None]]
 
@@ -196,3 +207,106 @@ def test_to_close_it_ends_the_iterator() -> None:
             return found
 
     assert [type(event) for event in asyncio.run(scene())] == [Connected, BookChanged]
+
+
+@asynccontextmanager
+async def exchange_with_reports(
+    snapshots: list[int], answers: list[tuple[HTTPStatus, dict[str, Any]]]
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """Each connection gets the next snapshot of own orders and is cut but for the last, and each
+    read of reports the next answer; what was read is in the list."""
+    read: list[str] = []
+
+    def answer(connection: ServerConnection, request: Request) -> Response | None:
+        if request.path == "/feed":
+            return None
+        read.append(request.path)
+        status, content = answers.pop(0)
+        response = connection.respond(status, json.dumps(content))
+        response.headers["Connection"] = "close"
+        return response
+
+    async def serve_one(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(json.dumps(orders_so_far(snapshots.pop(0))))
+        if snapshots:
+            connection.transport.abort()
+        await connection.wait_closed()
+
+    async with serve(serve_one, "127.0.0.1", 0, process_request=answer) as server:
+        yield f"http://127.0.0.1:{port_of(server)}", read
+
+
+def page(*sequences: int) -> tuple[HTTPStatus, dict[str, Any]]:
+    data = [body(sequence) for sequence in sequences]
+    return HTTPStatus.OK, {"data": data, "next_after": sequences[-1], "has_more": False}
+
+
+def follow_orders(url: str, **options: Any) -> Feed:
+    return Feed(url, "key", "orders", http=httpx.AsyncClient(trust_env=False), **options)
+
+
+def test_reports_that_were_missed_are_read() -> None:
+    async def scene() -> None:
+        async with (
+            exchange_with_reports([3, 5], [page(4, 5, 6)]) as (url, read),
+            follow_orders(url) as feed,
+        ):
+            events = await events_of(feed, 7)
+        assert [type(event) for event in events[:4]] == [
+            *(Connected, OrdersSnapshot, Disconnected, Connected)
+        ]
+        # Number 6 is behind the snapshot: the feed tells it.
+        assert short(events[4:]) == [4, 5, (5,)]
+        assert read == ["/events?after=3&limit=100"]
+
+    asyncio.run(scene())
+
+
+def test_a_program_that_knows_its_last_report_gets_what_follows() -> None:
+    async def scene() -> None:
+        async with (
+            exchange_with_reports([5], [page(4, 5)]) as (url, _),
+            follow_orders(url, orders_after=3) as feed,
+        ):
+            assert short((await events_of(feed, 4))[1:]) == [4, 5, (5,)]
+
+    asyncio.run(scene())
+
+
+def test_reports_that_are_not_kept_are_told_as_missed() -> None:
+    expired = HTTPStatus.GONE, {"code": "cursor_expired", "detail": "begins after 4"}
+
+    async def scene() -> None:
+        async with (
+            exchange_with_reports([5], [expired]) as (url, _),
+            follow_orders(url, orders_after=3) as feed,
+        ):
+            assert short((await events_of(feed, 3))[1:]) == [Missed("orders", 4, 5), (5,)]
+
+    asyncio.run(scene())
+
+
+def test_when_reports_cannot_be_read_it_connects_again_until_it_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("client.feed.FILL_SECONDS_MAX", 0.01)
+    away = HTTPStatus.SERVICE_UNAVAILABLE, {"code": "unavailable", "detail": "later"}
+
+    async def scene() -> None:
+        async with (
+            exchange_with_reports([5, 5], [away, page(4, 5)]) as (url, _),
+            follow_orders(url, orders_after=3) as feed,
+        ):
+            events = await events_of(feed, 6)
+            assert events[1] == Disconnected("unavailable")
+            assert short(events[3:]) == [4, 5, (5,)]
+        async with (
+            exchange_with_reports([5, 5], [away, away]) as (url, _),
+            follow_orders(url, orders_after=3, give_up_seconds=0.01) as feed,
+        ):
+            with pytest.raises(Problem) as failed:
+                await events_of(feed, 6)
+        assert (failed.value.code, failed.value.attempts) == ("unavailable", 2)
+
+    asyncio.run(scene())

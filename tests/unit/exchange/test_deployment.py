@@ -11,10 +11,12 @@ import yaml
 
 from exchange.cli import GROUPS
 from exchange.commands.run import Worker
+from ingress.bodies import BATCH_BYTES_MAX
 from runtime.process.settings import Settings
 from runtime.redis.genesis import REQUIRED
 
 ROOT = Path(__file__).parents[3]
+NODES = ("redis-1", "redis-2", "redis-3")
 WATCHERS = ("prometheus", "grafana")
 WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier", "calendar")
 
@@ -47,13 +49,26 @@ def test_redis_runs_with_the_settings_that_workers_insist_on(compose: dict[str, 
         assert given[f"--{name}"] == value
 
 
+def test_a_node_of_the_cluster_runs_with_the_same_settings(compose: dict[str, Any]) -> None:
+    wanted = {**REQUIRED, "cluster-enabled": "yes", "cluster-require-full-coverage": "no"}
+    for name in NODES:
+        node = compose["services"][name]
+        assert node["profiles"] == ["cluster"]
+        assert node["environment"] == {"NODE": name}
+        for option, value in wanted.items():
+            assert f"--{option} {value}" in node["command"][-1]
+    former = compose["services"]["form-cluster"]
+    assert set(former["depends_on"]) == set(NODES)
+    assert former["command"] == ["form-cluster"]
+
+
 def test_services_have_health_checks_grace_and_volumes(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    for name in (*WORKERS, "redis", "postgres", "gateway", *WATCHERS):
+    for name in (*WORKERS, "redis", *NODES, "postgres", "gateway", *WATCHERS):
         assert services[name]["healthcheck"]["test"], name
-    for name in (*WORKERS, "redis", "postgres"):
+    for name in (*WORKERS, "redis", *NODES, "postgres"):
         assert services[name]["stop_grace_period"], name
-    with_volumes = ("redis", "postgres", "prometheus")
+    with_volumes = ("redis", *NODES, "postgres", "prometheus")
     volumes = [v for n in with_volumes for v in services[n]["volumes"]]
     named = {v.split(":")[0] for v in volumes if not v.startswith("./")}
     assert named == set(compose["volumes"])
@@ -83,6 +98,8 @@ def test_the_gateway_passes_to_services_that_exist(compose: dict[str, Any]) -> N
     text = (ROOT / "deploy" / "gateway.conf").read_text()
     named = set(re.findall(r"^\s+(?:GET|HEAD|default)\s+(\w+);", text, re.MULTILINE))
     assert named == {"ingress", "readapi"} <= set(compose["services"])
+    assert f"client_max_body_size {BATCH_BYTES_MAX // 1024}k;" in text
+    assert "location = /metrics { return 404; }" in text
     # Without these two the WebSocket of the feed ends at the gateway.
     assert "proxy_set_header Upgrade $http_upgrade;" in text
     assert "proxy_set_header Connection $connection_header;" in text

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from ingress.bodies import BATCH_BYTES_MAX
+from notifier.addresses import is_allowed
 from tests.support.kubernetes import (
     OVERLAYS,
     Manifest,
@@ -20,6 +22,12 @@ from tests.support.kubernetes import (
 
 WORKERS = ("ingress", "readapi", "matcher", "persister", "notifier", "calendar")
 STORES = ("redis", "postgres")
+PUBLIC = ("8.8.8.8", "151.101.1.69", "2606:4700::1111")
+NOT_PUBLIC = (
+    *("0.0.0.0", "10.1.2.3", "100.64.1.1", "127.0.0.1", "169.254.169.254", "172.31.0.1"),
+    *("192.168.1.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"),
+    *("::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fd00::1", "fe80::1", "ff02::1"),
+)
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -65,14 +73,41 @@ def test_only_the_notifier_reaches_the_internet_and_no_private_address(
     policy = named(manifests, "NetworkPolicy", "notifier-to-brokers")
     taken = [w for w in workloads(manifests) if selects(policy["spec"]["podSelector"], labels(w))]
     assert [workload["metadata"]["name"] for workload in taken] == ["notifier"]
-    excepted = [
-        ipaddress.ip_network(network)
-        for peer in found["notifier-to-brokers"]
-        for network in peer["ipBlock"]["except"]
-    ]
-    for text in ("10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.169.254", "fd00::1", "fe80::1"):
+    blocks = [peer["ipBlock"] for peer in found["notifier-to-brokers"]]
+    for text in PUBLIC + NOT_PUBLIC:
         address = ipaddress.ip_address(text)
-        assert any(address in network for network in excepted), text
+        assert is_allowed(address, allow_loopback=False) == (text in PUBLIC), text
+        reached = any(
+            address in ipaddress.ip_network(block["cidr"])
+            and not any(address in ipaddress.ip_network(each) for each in block["except"])
+            for block in blocks
+        )
+        assert reached == (text in PUBLIC), text
+
+
+def test_from_outside_come_brokers_and_prometheus_alone(manifests: list[Manifest]) -> None:
+    come = set()
+    for policy in of_kind(manifests, "NetworkPolicy"):
+        for rule in policy["spec"].get("ingress", ()):
+            for peer in rule["from"]:
+                assert "ipBlock" not in peer
+                if "namespaceSelector" in peer:
+                    (where,) = peer["namespaceSelector"]["matchLabels"].values()
+                    come |= {
+                        (where, workload["metadata"]["name"])
+                        for workload in workloads(manifests)
+                        if selects(policy["spec"]["podSelector"], labels(workload))
+                    }
+    assert come == {("ingress-nginx", "gateway"), *(("monitoring", name) for name in WORKERS)}
+
+
+def test_a_managed_store_is_reached_at_an_address_that_somebody_has_written() -> None:
+    """Those that are written are of the block for examples, so nothing is open by mistake."""
+    examples = ipaddress.ip_network("192.0.2.0/24")
+    for name in ("workers-to-redis", "workers-to-postgres"):
+        (rule,) = named(overlay("managed"), "NetworkPolicy", name)["spec"]["egress"]
+        (peer,) = rule["to"]
+        assert ipaddress.ip_network(peer["ipBlock"]["cidr"]).subnet_of(examples)  # type: ignore[arg-type]
 
 
 def test_the_gateway_passes_to_services_there_are(manifests: list[Manifest]) -> None:
@@ -85,7 +120,9 @@ def test_the_gateway_passes_to_services_there_are(manifests: list[Manifest]) -> 
     by_method = dict(re.findall(r"^ +(GET|HEAD|default) +(\w+);", text, re.MULTILINE))
     assert by_method == {"GET": "readapi", "HEAD": "readapi", "default": "ingress"}
     assert "proxy_next_upstream off;" in text
-    alive = re.findall(r"location = (/\S+) ", text)
+    assert f"client_max_body_size {BATCH_BYTES_MAX // 1024}k;" in text
+    assert "location = /metrics { return 404; }" in text
+    alive = re.findall(r"location = (/gateway/\S+) ", text)
     (container,) = named(manifests, "Deployment", "gateway")["spec"]["template"]["spec"][
         "containers"
     ]

@@ -143,6 +143,9 @@ def test_the_other_endpoints_of_a_broker_are_told_of_one_that_ended() -> None:
         "2002:a00:1::",
         "64:ff9b::a9fe:a9fe",
         "64:ff9b:1::1",
+        "fec0::1",
+        "::ffff:0:7f00:1",
+        "4000::1",
         "2001:db8::1",
     ],
 )

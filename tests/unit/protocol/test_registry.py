@@ -34,11 +34,11 @@ def test_the_directory_knows_brokers_keys_endpoints_and_instruments() -> None:
             ]
         ),
     )
-    assert directory.brokers_by_key_hash[hash_key("k1")].name == "Alice"
+    assert directory.keys[hash_key("k1")].broker.name == "Alice"
     assert directory.instruments["PETR4"] is directory.instruments_by_number[1]
     assert [e.endpoint_id for e in directory.endpoints_by_broker["b"]] == ["e"]
     directory.apply(2, RegistryEntry([KeysRevoked("b"), KeyIssued("b", hash_key("k2"))]))
-    assert set(directory.brokers_by_key_hash) == {hash_key("k2")}
+    assert set(directory.keys) == {hash_key("k2")}
     directory.apply(3, RegistryEntry([EndpointDisabled("e")]))
     assert directory.endpoints == {}
     assert (directory.sequence, directory.revocations) == (3, 1)

@@ -13,8 +13,10 @@ from protocol.registry import Instrument
 from readapi.feed.books import BookChannel
 from readapi.feed.hub import Hub
 from readapi.feed.messages import ChannelName, Kind
+from readapi.feed.outbox import Outbox
 from readapi.feed.session import WAITING_BYTES_MAX, Session
 from readapi.feed.trades import TradesChannel
+from runtime.http.sockets import SocketRequest
 from tests.support.feed import FeedBook, Message
 
 INSTRUMENT = Instrument("PETR4", 1, 0)
@@ -48,18 +50,19 @@ class Touched:
     """As much of a hub as a session needs."""
 
     def __init__(self) -> None:
-        self.touched: list[Session] = []
+        self.outbox = Outbox(self._fail)
 
     def flush(self) -> None:
-        for session in self.touched:
-            session.flush()
-        self.touched = []
+        self.outbox.send()
+
+    def _fail(self) -> None:
+        raise AssertionError("the feed failed")
 
 
 def with_session(work: Callable[[Session, ReadBySomebody, Touched], None]) -> None:
     async def run() -> None:
         hub, socket = Touched(), ReadBySomebody()
-        session = Session(cast("Hub", hub), b"Bearer xk_", None, False)
+        session = Session(cast("Hub", hub), SocketRequest("/feed", [], b"Bearer xk_"), None, False)
         session.opened(socket)
         socket.sent.clear()
         work(session, socket, hub)
@@ -125,6 +128,20 @@ def test_a_client_that_asks_and_never_reads_is_left() -> None:
         socket.waiting_bytes = WAITING_BYTES_MAX + 1
         session.received(b'{"op":"ping"}')
         assert socket.closed == (1013, "slow_reader")
+
+    with_session(work)
+
+
+def test_an_answer_comes_behind_what_was_taken_before_it() -> None:
+    """A heartbeat, for example, names a sequence only when its message was sent."""
+
+    def work(session: Session, socket: ReadBySomebody, hub: Touched) -> None:
+        channel = TradesChannel(ChannelName(Kind.TRADES, "PETR4"), INSTRUMENT)
+        channel.join(session)
+        channel.begin(1)
+        session.received(b'{"op":"ping"}')
+        hub.flush()
+        assert [message["type"] for message in socket.sent] == ["snapshot", "pong"]
 
     with_session(work)
 
