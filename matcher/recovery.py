@@ -5,6 +5,7 @@ The lease must already be ours, so that no other commit can slip in between the 
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from matcher.engine import Engine
 from matcher.market import Market
@@ -15,10 +16,25 @@ from protocol.commits import Position
 from protocol.enums import ExecutionPrice
 from protocol.records import OrderRecord
 from protocol.registry import Directory
-from runtime.redis.channel import Channel, pairs
+from runtime.redis.channel import Channel, RedisCommand, pairs
 from runtime.redis.order_log import read_heads
 
 PAGE = 2000
+
+Hash = dict[bytes, bytes]
+Scanned = tuple[bytes, list[bytes]]
+"""The cursor of the next page, and the fields and values of this one."""
+
+
+class Stored(NamedTuple):
+    """What the keys of a partition hold, and the first page of its open orders."""
+
+    batch: list[bytes | None]
+    positions: Hash
+    instruments: Hash
+    holdings: Hash
+    balances: Hash
+    orders: Scanned
 
 
 def recover(
@@ -29,20 +45,19 @@ def recover(
     keep_alive: Callable[[], None],
 ) -> Partition:
     """Rebuild the engine of ``partition``; ``keep_alive`` is called once per page of orders."""
-    number, batch_hash, bell = channel.execute(
-        "HMGET", keys.batch(partition), "number", "hash", "bell"
-    )
+    stored = _read(channel, partition)
+    number, batch_hash, bell = stored.batch
     engine = Engine(rule)
-    for symbol, text in channel.hash(keys.positions(partition)).items():
+    for symbol, text in stored.positions.items():
         instrument = directory.instruments[symbol.decode()]
         engine.markets[instrument.symbol] = Market(
             instrument.symbol, instrument.number, *Position.parse(text)
         )
     _restore_last_prices(channel, partition, engine)
-    _restore_markets(channel, partition, engine, directory)
-    for broker, cash in channel.hash(keys.balances(partition)).items():
+    _restore_markets(stored, engine, directory)
+    for broker, cash in stored.balances.items():
         engine.balances[broker.decode()] = int(cash)
-    _restore_orders(channel, partition, engine, keep_alive)
+    _restore_orders(channel, partition, stored.orders, engine, keep_alive)
     engine.check_invariants()
     recovered = Partition(
         number=partition,
@@ -77,32 +92,61 @@ def _restore_last_prices(channel: Channel, partition: int, engine: Engine) -> No
         market.last_price = int(price or 0)
 
 
-def _restore_markets(
-    channel: Channel, partition: int, engine: Engine, directory: Directory
-) -> None:
+def _restore_markets(stored: Stored, engine: Engine, directory: Directory) -> None:
     """The rules and the status of the markets, and who holds what."""
-    for symbol, payload in channel.hash(keys.instrument_records(partition)).items():
+    for symbol, payload in stored.instruments.items():
         engine.markets[symbol.decode()].set_instrument(codec.decode_instrument(payload))
-    for field, shares in channel.hash(keys.holdings(partition)).items():
+    for field, shares in stored.holdings.items():
         number, broker_id = keys.parse_holding_field(field)
         symbol_of_number = directory.instruments_by_number[number].symbol
         engine.markets[symbol_of_number].holdings[broker_id] = int(shares)
 
 
 def _restore_orders(
-    channel: Channel, partition: int, engine: Engine, keep_alive: Callable[[], None]
+    channel: Channel,
+    partition: int,
+    scanned: Scanned,
+    engine: Engine,
+    keep_alive: Callable[[], None],
 ) -> None:
+    """The open orders: those of the first page, which was ``scanned``, and all others."""
     by_symbol: defaultdict[str, dict[int, OrderRecord]] = defaultdict(dict)
-    cursor: bytes | int = 0
     while True:
-        cursor, flat = channel.execute("HSCAN", keys.open_orders(partition), cursor, "COUNT", PAGE)
+        cursor, flat = scanned
         for _, value in pairs(flat):
             record = codec.decode_order(value)
             by_symbol[record.symbol][record.sequence] = record  # HSCAN may repeat a field.
         keep_alive()
         if int(cursor) == 0:
             break
+        scanned = channel.execute(*_scan(partition, cursor))
     for symbol in list(by_symbol):
         records = by_symbol.pop(symbol)
         for record in sorted(records.values(), key=lambda r: r.turn):
             engine.restore(record)
+
+
+def _scan(partition: int, cursor: bytes | int) -> RedisCommand:
+    return ("HSCAN", keys.open_orders(partition), cursor, "COUNT", PAGE)
+
+
+def _read(channel: Channel, partition: int) -> Stored:
+    """All that is not too much for one journey: a partition that moves is missed meanwhile."""
+    batch, positions, instruments, holdings, balances, orders = channel.all_ok(
+        [
+            ("HMGET", keys.batch(partition), "number", "hash", "bell"),
+            ("HGETALL", keys.positions(partition)),
+            ("HGETALL", keys.instrument_records(partition)),
+            ("HGETALL", keys.holdings(partition)),
+            ("HGETALL", keys.balances(partition)),
+            _scan(partition, 0),
+        ]
+    )
+    return Stored(
+        batch=batch,
+        positions=dict(pairs(positions)),
+        instruments=dict(pairs(instruments)),
+        holdings=dict(pairs(holdings)),
+        balances=dict(pairs(balances)),
+        orders=orders,
+    )

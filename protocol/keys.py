@@ -67,6 +67,8 @@ MARKET = "{exchange}:market"
 REGISTRY = "{exchange}:registry"
 INSTRUMENTS = "{exchange}:instruments"
 LISTED = "{exchange}:listed"
+"""Partition → how many symbols it has; ``N:expected`` → ``load:time``: the commands a second that
+its latest symbols are expected to add, as of a time in ms."""
 LISTENERS = "{exchange}:listeners"
 """It is there while somebody is told execution reports as they come."""
 TIMERS = "{exchange}:timers"

@@ -18,6 +18,9 @@ of the mean, until they differ by less than ``ENOUGH`` of it or no move helps.""
 
 HELPS = 0.95
 
+HALF_LIFE_SECONDS = 20.0
+"""After so much time what was measured before counts half."""
+
 Loads = Mapping[int, float]
 """Partition → commands a second."""
 
@@ -97,7 +100,7 @@ class LoadMeter:
     """Commands a second of each partition that a worker owns, smoothed exponentially: after
     ``half_life_seconds`` what was measured before counts half."""
 
-    def __init__(self, now: float, half_life_seconds: float = 20.0) -> None:
+    def __init__(self, now: float, half_life_seconds: float = HALF_LIFE_SECONDS) -> None:
         self._decay = math.log(2) / half_life_seconds
         self._seen: dict[int, int] = {}
         self._loads: dict[int, float] = {}

@@ -24,7 +24,7 @@ from runtime.redis.functions.beat import Pulse
 from runtime.redis.functions.current import current
 from runtime.redis.functions.release import release
 from runtime.redis.functions.renew import renew
-from runtime.redis.members import Heart, Member, Share
+from runtime.redis.members import Heart, Member, Share, members
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ GIVING_SECONDS = 2.0
 CALM_SECONDS = 10.0
 """Out of ``CALM_SECONDS`` a worker gives partitions up in the first ``GIVING_SECONDS`` only, unless
 somebody has none."""
+QUIET = 50.0
+"""Up to so many commands a second, of all partitions together, moves disturb nobody."""
 
 
 class Leases:
@@ -66,6 +68,7 @@ class Leases:
         self._known_loads: dict[int, float] = {}
         self._planned: set[int] | None = None
         self._moves: set[tuple[str, int]] = set()
+        self._has_begun = False
         self._moving_until = self._giving_until = self._calm_until = 0.0
 
     @property
@@ -97,8 +100,9 @@ class Leases:
         that the worker can finish with them before it calls :meth:`release`.
         """
         self._loads = loads
+        gained = set() if self._has_begun else self._begin()
         lost = self._renew()
-        return self._acquire(), lost
+        return gained | self._acquire(), lost
 
     def keep(self) -> None:
         """Renew in the middle of a long recovery, so that no other worker takes its partitions."""
@@ -138,7 +142,18 @@ class Leases:
         if surplus and now >= self._calm_until:
             self._giving_until, self._calm_until = now + GIVING_SECONDS, now + CALM_SECONDS
         may_give = now < self._giving_until or not all(m.loads for m in self._members)
-        return surplus if may_give else set()
+        return self._one_by_one(surplus) if may_give else set()
+
+    def _one_by_one(self, surplus: set[int]) -> set[int]:
+        """Under load the busiest one, and none before the last one that was given up has an owner:
+        whoever takes several at once reads them back in turn, and the last one waits for all."""
+        told = [p for member in self._members for p in member.loads or ()]
+        is_quiet = sum(self._known_loads.get(p, 0.0) for p in self._partitions) <= QUIET
+        if is_quiet or not surplus:
+            return surplus
+        if set(self._partitions) - set(told):
+            return set()
+        return {max(surplus, key=lambda p: (self.known_load(p), p))}
 
     def release(self, partitions: Iterable[int]) -> None:
         """Give partitions up."""
@@ -154,6 +169,14 @@ class Leases:
         """Give everything up and say so, so that others take over without any wait."""
         self.release(set(self.held))
         self._heart.stop()
+
+    def _begin(self) -> set[int]:
+        """Take back what an earlier incarnation has, and note what it has told, before its last
+        heartbeat is written over. Else it would look as if nobody had them, without any load."""
+        self._has_begun = True
+        for member in sorted(members(self._channel, self._kind), key=lambda member: member.seen_ms):
+            self._known_loads.update(member.loads or {})
+        return self._take(list(self._partitions), 0)
 
     def _renew(self) -> set[int]:
         """Heartbeat and renew, in one journey to Redis. Returns the partitions that are lost."""
@@ -173,7 +196,7 @@ class Leases:
         return lost
 
     def _told_share(self) -> Share:
-        loads = {partition: self._loads.get(partition, 0.0) for partition in sorted(self.held)}
+        loads = {p: self._loads.get(p, self.known_load(p)) for p in sorted(self.held)}
         return Share(loads, sorted((self._planned or set()) - self.held))
 
     def _plan(self) -> set[int] | None:
@@ -199,7 +222,8 @@ class Leases:
         if moves != self._moves:
             self._moves = moves
             self._moving_until = now + MOVING_SECONDS_MAX
-        if moves and now < self._moving_until:
+        is_alone = len(self._members) == 1  # Nobody else takes or gives anything.
+        if moves and not is_alone and now < self._moving_until:
             self._next_tend = now + MOVING_SECONDS
 
     def _share(self) -> int:
@@ -215,17 +239,21 @@ class Leases:
             wanted = self._share() - len(self.held)
         if wanted <= 0 or not free:
             return set()
+        return self._take(free, wanted)
+
+    def _take(self, partitions: list[int], wanted: int) -> set[int]:
+        """Take up to ``wanted`` free ones of these, and what an earlier incarnation has."""
         gained: set[int] = set()
-        for together in [[p] for p in free] if self._channel.is_cluster else [free]:
-            if len(gained) < wanted:
-                gained |= self._take(together, wanted - len(gained))
+        for together in [[p] for p in partitions] if self._channel.is_cluster else [partitions]:
+            if not wanted or len(gained) < wanted:
+                gained |= self._take_together(together, max(0, wanted - len(gained)))
         self.held |= gained
         if gained:
             log.info("partitions gained", extra={"kind": self._kind, "partitions": sorted(gained)})
         return gained
 
-    def _take(self, partitions: list[int], wanted: int) -> set[int]:
-        """Take up to ``wanted`` of these, which lie in one slot on a cluster."""
+    def _take_together(self, partitions: list[int], wanted: int) -> set[int]:
+        """The same for partitions that lie in one slot on a cluster."""
         call = acquire(
             self.history_id,
             partitions,

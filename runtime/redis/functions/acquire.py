@@ -16,8 +16,8 @@ def acquire(
     ttl_ms: int,
     wanted: int,
 ) -> FunctionCall[set[int]]:
-    """Try for the leases of ``partitions`` in their order, until ``wanted`` are taken; the reply
-    holds those that were."""
+    """Try for the leases of ``partitions`` in their order, until ``wanted`` free ones are taken. Of
+    an earlier incarnation all are taken. The reply holds those that were."""
     return function_call(
         "acquire",
         [key for p in partitions for key in (keys.batch(p), keys.lease(p, kind))],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from protocol import keys
 from protocol.registry import Instrument
+from runtime.process.sharing import HALF_LIFE_SECONDS
 from runtime.redis.channel import FunctionCall
 from runtime.redis.functions.library import function_call
 
@@ -17,10 +18,10 @@ def register_instrument(
     """List a symbol; the reply is its instrument, which may have been listed before. ``loads`` are
     the commands a second of the partitions that have some. Of equally busy partitions that is taken
     which has the fewest symbols."""
-    busy = [int(loads.get(partition, 0.0) // BUSY_STEP) for partition in range(partitions)]
+    busy = [loads.get(partition, 0.0) for partition in range(partitions)]
     return function_call(
         "register_instrument",
         [keys.INSTRUMENTS, keys.LISTED, keys.REGISTRY, keys.GENESIS],
-        [history_id, symbol, *busy],
+        [history_id, symbol, int(1000 * HALF_LIFE_SECONDS), BUSY_STEP, *busy],
         Instrument.parse,
     )
