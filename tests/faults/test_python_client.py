@@ -94,7 +94,9 @@ def test_no_order_of_the_client_is_lost_or_placed_twice(caplog: pytest.LogCaptur
             for record in caplog.records
             if record.name == "client" and isinstance(record.args, tuple) and len(record.args) == 4
         )
-        assert {"no_answer", "unavailable"} <= repeats.keys(), repeats
+        # A killed HTTP process does not answer. While Redis is away, HTTP says one of the two.
+        assert "no_answer" in repeats, repeats
+        assert repeats.keys() & {"unavailable", "outcome_unknown"}, repeats
         for trader in traders:
             expect_each_order_once(trader)
         expect_the_same_trades(*traders)
