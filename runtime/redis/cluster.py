@@ -65,15 +65,16 @@ class _Node:
 
     def send(self, parts: Sequence[Part], asking: bool = False) -> None:
         """Never raises a ``RedisError``: it becomes the reply of the parts."""
+        if time.monotonic() < self._away_until:
+            # Nothing was tried, so the time is not prolonged: whoever asks often finds it again.
+            _answer(parts, NotConnected("the node did not answer a moment ago"))
+            return
         commands = with_asking(parts) if asking else [part.command for part in parts]
         try:
-            if time.monotonic() < self._away_until:
-                raise NotConnected("the node did not answer a moment ago")
             self._channel.send(commands)
         except RedisError as error:
             self._fail(error)
-            for part in parts:
-                part.reply = error
+            _answer(parts, error)
             return
         for part in parts:
             self._under_way.extend((None, part) if asking else (part,))
@@ -101,6 +102,11 @@ class _Node:
 
     def close(self) -> None:
         self._fail(RedisError("the channel was closed"))
+
+
+def _answer(parts: Sequence[Part], error: RedisError) -> None:
+    for part in parts:
+        part.reply = error
 
 
 class ClusterChannel(Channel):

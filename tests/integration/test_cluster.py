@@ -198,6 +198,20 @@ def test_a_node_that_is_away_is_an_error_of_its_own_commands_and_none_is_repeate
     over(cluster, run)
 
 
+def test_a_node_is_tried_again_soon_by_who_asks_all_the_time(
+    cluster: EmbeddedCluster, many: ClusterChannel
+) -> None:
+    lost = next(p for p in PARTITIONS if owner(cluster, p) is cluster.nodes[1])
+    question = [("GET", keys.stored(lost))]
+    assert many.pipeline(question) == [None]
+    killer = Channel(cluster.nodes[1].url, "tests-killer")
+    killer.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    killer.close()
+    (reply,) = many.pipeline(question)
+    assert isinstance(reply, RedisError)
+    eventually(lambda: many.pipeline(question) == [None], 5, "the node to be used again")
+
+
 def test_calls_of_many_partitions_are_asked_in_parts(many: ClusterChannel) -> None:
     history = history_of(many)
     assert many.call(current(history, PARTITIONS)) == {}
