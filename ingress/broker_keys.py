@@ -21,7 +21,7 @@ from protocol.broker_keys import (
     Scope,
 )
 from protocol.registry import ApiKey, hash_key
-from protocol.units import format_time, milliseconds
+from protocol.units import PLAIN_TEXT, format_time, milliseconds
 from runtime.http.context import Context
 from runtime.http.keyring import new_api_key
 from runtime.http.problems import FieldError, Problem, field_problem
@@ -42,7 +42,7 @@ class AddKeyBody(BaseModel):
         Field(
             min_length=1,
             max_length=NAME_LENGTH_MAX,
-            pattern="^[^\\x00-\\x1f\\x7f]+$",
+            pattern=PLAIN_TEXT,
             description="For people; no control characters.",
         ),
     ]

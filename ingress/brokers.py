@@ -20,6 +20,7 @@ from protocol.registry import (
     RegistryEvent,
     hash_key,
 )
+from protocol.units import PLAIN_TEXT
 from runtime.http.context import Context
 from runtime.http.keyring import new_api_key
 from runtime.redis.channel import AsyncChannel, NotConnected, RedisError
@@ -38,7 +39,7 @@ class RegisterBody(BaseModel):
         Field(
             min_length=1,
             max_length=NAME_LENGTH_MAX,
-            pattern="^[^\\x00-\\x1f\\x7f]+$",
+            pattern=PLAIN_TEXT,
             description="Shown in the broker's balance; no control characters.",
         ),
     ]

@@ -25,6 +25,8 @@ DOCUMENT_NUMBER_PATTERN = (  # No control characters: it is stored as text.
     f"^[^\\x00-\\x1f\\x7f]{{1,{DOCUMENT_NUMBER_LENGTH_MAX}}}${NO_NEWLINE}"
 )
 MEMO_LENGTH_MAX = 64
+PLAIN_TEXT = "^[^\\x00-\\x1f\\x7f]+$"
+"""Text for people, in the body of a call of the operator: no control characters."""
 MEMO_PATTERN = f"^[^\\x00-\\x1f\\x7f]{{1,{MEMO_LENGTH_MAX}}}${NO_NEWLINE}"
 INSTRUMENT_NAME_LENGTH_MAX = 100
 PAGE_DEFAULT = 50  # Items of a list that are answered at once.

@@ -11,6 +11,7 @@ from sqlalchemy import Engine as SqlEngine
 
 from exchange.archive.files import ArchiveFailed, DayFiles
 from exchange.archive.kept import archived_batches, archived_files, archived_up_to
+from exchange.archive.state import MarketState, PartitionState
 from exchange.audit.check import holdings_problem
 from exchange.audit.findings import Finding, audit
 from exchange.audit.reports import counts_problem
@@ -18,7 +19,7 @@ from exchange.local.installation import Addresses
 from matcher.changes import take_market
 from matcher.engine import Engine
 from matcher.worker import UNREADABLE
-from protocol import codec, keys
+from protocol import codec
 from protocol.batches import Batch, BatchEntry
 from protocol.commits import Commit
 from protocol.enums import OPEN_STATES, ExecutionPrice
@@ -224,22 +225,10 @@ class PartitionReplay:
 
     def _stored_state(self) -> str:
         """The state hash of an engine that is put together from the tables."""
-        engine = Engine(self._rule)
-        for symbol, market in self._engine.markets.items():
-            stored = engine.market(symbol, market.instrument_number)
-            stored.sequence, stored.trade_number = market.sequence, market.trade_number
-            stored.last_price = market.last_price
-        markets = {market.instrument_number: market for market in engine.markets.values()}
-        for field, shares in self._holdings.items():
-            instrument_number, broker_id = keys.parse_holding_field(field.encode())
-            markets[instrument_number].holdings[broker_id] = shares
-        for symbol, payload in self._instruments.items():
-            engine.markets[symbol].set_instrument(codec.decode_instrument(payload))
         balances, orders = tables.balances, tables.orders
-        for row in self._connection.execute(
+        cash = self._connection.execute(
             select(balances).where(balances.c.partition == self._partition)
-        ):
-            engine.balances[str(row.broker_id)] = row.cash
+        )
         rows = self._connection.execute(
             select(orders).where(
                 orders.c.symbol.in_(list(self._engine.markets)),
@@ -247,9 +236,17 @@ class PartitionReplay:
             )
         )
         records = [order_record(row) for row in rows]
-        for record in sorted(records, key=lambda r: r.turn):
-            engine.restore(record)
-        return engine.state_hash()
+        state = PartitionState(
+            markets={
+                symbol: MarketState(m.instrument_number, m.sequence, m.trade_number, m.last_price)
+                for symbol, m in self._engine.markets.items()
+            },
+            orders={record.field: codec.encode(record) for record in records},
+            balances={str(row.broker_id): row.cash for row in cash},
+            holdings=self._holdings,
+            instruments=self._instruments,
+        )
+        return state.engine(self._rule).state_hash()
 
 
 def _without_previous(events: list[Event]) -> list[Event]:
