@@ -35,32 +35,32 @@ class Changes:
     def trades(self) -> int:
         return sum(len(prices) for prices in self._prices.values())
 
-    def add(self, market: Market, entry: BatchEntry) -> None:
-        """Take in an entry of the log with the events that it caused."""
+    def add(self, market: Market, entries: list[BatchEntry]) -> None:
+        """Take in entries of a market's log with the events that they caused."""
         self._markets[market.symbol] = market
-        self._entries.append(entry)
-        for event in entry.events:
-            if type(event) is Trade:
-                self._add_trade(entry, event)
-            elif type(event) is CommandRefused:
-                self._refused.append((entry.symbol, entry.sequence, event.reason))
+        self._entries += entries
+        for entry in entries:
+            for event in entry.events:
+                if type(event) is Trade:
+                    self._add_trade(entry, event)
+                elif type(event) is CommandRefused:
+                    self._refused.append((entry.symbol, entry.sequence, event.reason))
 
-    def add_dead(self, market: Market, entry: BatchEntry, reason: str) -> None:
-        """Take in an entry that could not be read."""
-        self.add(market, entry)
+    def add_dead(self, entry: BatchEntry, reason: str) -> None:
+        """Take in that an entry could not be read; :meth:`add` takes in the entry itself."""
         self._dead.append(DeadLetter(entry.symbol, entry.sequence, reason, entry.command))
 
     def _add_trade(self, entry: BatchEntry, trade: Trade) -> None:
-        number = entry.instrument_number
+        number, fills, time_ms = entry.instrument_number, self._fills, entry.time_ms
         for sequence, counterparty in (
             (trade.maker_sequence, trade.taker_broker_id),
             (trade.taker_sequence, trade.maker_broker_id),
         ):
             fill = FillRecord(
-                trade.trade_number, trade.price, trade.quantity, counterparty, entry.time_ms
+                trade.trade_number, trade.price, trade.quantity, counterparty, time_ms
             )
             field = keys.order_field(number, sequence)
-            self._fills.setdefault(field, []).append(codec.encode(fill))
+            fills.setdefault(field, []).append(codec.encode(fill))
         self._prices.setdefault(entry.symbol, []).append(trade.price)
 
     def take(self, last_number: int, last_hash: str, bell: int) -> Commit:

@@ -174,7 +174,8 @@ class Engine(Trading):
             self.match(market, order, time_ms, events, book.match(order))
         if order.open_quantity:
             if is_limit:
-                market.rest_again(order)  # A plain order hides nothing before it rests.
+                book.add(order)  # A plain order hides nothing before it rests.
+                market.expiries.add(order)
             else:
                 filled = order.quantity - order.open_quantity
                 reason = StateReason.IOC_REMAINDER if filled else StateReason.NO_LIQUIDITY

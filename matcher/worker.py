@@ -247,6 +247,7 @@ class MatcherWorker(Worker):
         if market is None:
             market = engine.market(symbol, self._instrument_number(symbol))
         number = market.instrument_number
+        applied: list[BatchEntry] = []
         stamp, time_ms = b"", 0
         for name, fields in entries:
             sequence, payload = int(name[:-2]), fields[3]
@@ -268,12 +269,13 @@ class MatcherWorker(Worker):
                     extra={"symbol": symbol, "sequence": sequence, "error": str(error)},
                 )
                 events = engine.refuse(market, sequence, UNREADABLE)
-                entry = BatchEntry(symbol, number, sequence, time_ms, payload, events)
-                changes.add_dead(market, entry, str(error))
+                applied.append(BatchEntry(symbol, number, sequence, time_ms, payload, events))
+                changes.add_dead(applied[-1], str(error))
                 metrics.DEAD.inc()
                 continue
             events = engine.apply(market, sequence, time_ms, command)
-            changes.add(market, BatchEntry(symbol, number, sequence, time_ms, payload, events))
+            applied.append(BatchEntry(symbol, number, sequence, time_ms, payload, events))
+        changes.add(market, applied)
         partition.agenda.plan(symbol, market.next_ms())
 
     def _instrument_number(self, symbol: str) -> int:

@@ -95,10 +95,11 @@ class Replay:
         except codec.DecodeError as error:
             events = self.engine.refuse(market, sequence, UNREADABLE)
             again = msgspec.structs.replace(entry, events=events)
-            changes.add_dead(market, again, str(error))
+            changes.add(market, [again])
+            changes.add_dead(again, str(error))
             return
         events = self.engine.apply(market, sequence, entry.time_ms, command)
-        changes.add(market, msgspec.structs.replace(entry, events=events))
+        changes.add(market, [msgspec.structs.replace(entry, events=events)])
 
 
 def replayed(url: str) -> dict[str, dict[str, str]]:

@@ -49,7 +49,7 @@ def batch(expected: int = 0, partition: int = P, *more: Command) -> Commit:
     for sequence, command in enumerate([ask(1000, 10), bid(1050, 4), *more], 1):
         events = engine.apply(market, sequence, START_MS, command)
         payload = codec.encode(command)
-        changes.add(market, BatchEntry(SYMBOL, 1, sequence, START_MS, payload, events))
+        changes.add(market, [BatchEntry(SYMBOL, 1, sequence, START_MS, payload, events)])
     return changes.take(expected, GENESIS_HASH, BELL)
 
 

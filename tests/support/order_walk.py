@@ -116,7 +116,7 @@ def _apply(
     events = engine.apply(market, sequence, time_ms, codec.decode_command(payload))
     changes = Changes(PARTITION, engine)
     entry = BatchEntry(market.symbol, INSTRUMENT, sequence, time_ms, payload, events)
-    changes.add(market, entry)
+    changes.add(market, [entry])
     return _sorted(changes.take(*last, bell=sequence), last[1]), events
 
 

@@ -45,7 +45,7 @@ class Market:
             sequence = self.market.sequence + 1
             events = self.engine.apply(self.market, sequence, time_ms, command)
             payload = codec.encode(command)
-            changes.add(self.market, BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events))
+            changes.add(self.market, [BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events)])
         commit = changes.take(*self.last, bell=0)
         self._unstored = CommittedBatch(commit.number, commit.hash, commit.payload)
         self.again()

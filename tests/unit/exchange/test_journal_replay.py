@@ -30,7 +30,7 @@ class Recorder:
         changes = Changes(PARTITION, self.engine)
         events = self.engine.apply(self.market, sequence, time_ms, command)
         payload = codec.encode(command)
-        changes.add(self.market, BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events))
+        changes.add(self.market, [BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events)])
         return codec.decode_batch(changes.take(sequence - 1, GENESIS_HASH, sequence).payload)
 
 

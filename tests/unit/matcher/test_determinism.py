@@ -45,7 +45,7 @@ def journal_hash(seed: int, count: int) -> str:
         command = resolved(recipe, sequence, time_ms)
         events = engine.apply(market, sequence, time_ms, command)
         payload = codec.encode(command)
-        changes.add(market, BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events))
+        changes.add(market, [BatchEntry(SYMBOL, 1, sequence, time_ms, payload, events)])
         if sequence % 50 == 0:
             commit = changes.take(sequence // 50 - 1, batch_hash, sequence)
             batch_hash = commit.hash

@@ -54,7 +54,8 @@ class Floor:
             sequence = self.market.sequence + 1
             events = self.engine.apply(self.market, sequence, self.time_ms, command)
             place = (SYMBOL, 1, sequence, self.time_ms)
-            self._changes.add(self.market, BatchEntry(*place, codec.encode(command), events))
+            entry = BatchEntry(*place, codec.encode(command), events)
+            self._changes.add(self.market, [entry])
 
     def commit(self, *commands: Command) -> Batch:
         self.apply(*commands)
