@@ -33,7 +33,27 @@ class PortTaken(ExchangeError):
 
 
 class Stopped(Exception):
-    """SIGINT or SIGTERM arrived."""
+    """SIGINT or SIGTERM arrived during the start."""
+
+
+class StopSignal:
+    """Notes SIGINT and SIGTERM. While the exchange starts they raise :class:`Stopped`, so that
+    nobody waits for the end of the start. Later they only set ``arrived``: an exception that comes
+    in the middle of anything could leave a lock of ``subprocess`` held for ever."""
+
+    def __init__(self) -> None:
+        self.arrived = False
+        self._raises = True
+        signal.signal(signal.SIGINT, self._note)
+        signal.signal(signal.SIGTERM, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.arrived = True
+        if self._raises:
+            raise Stopped
+
+    def only_note(self) -> None:
+        self._raises = False
 
 
 def up(data: Path, port: int, matchers: int, ingress: int, host: str, redis_nodes: int) -> None:
@@ -50,7 +70,7 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str, redis_node
     environment |= _variables(addresses, host, port)
     names = _names(matchers, ingress, calendars=1 if _has_calendar(environment) else 0)
     supervisor = Supervisor(servers)
-    _stop_on_signals()
+    stop_signal = StopSignal()
     try:
         with console.status("starting Redis and PostgreSQL"):
             for server in servers:
@@ -64,7 +84,8 @@ def up(data: Path, port: int, matchers: int, ingress: int, host: str, redis_node
             _wait_until_ready(supervisor, addresses, console)
         installation.publish(addresses)
         _show(console, supervisor, installation, addresses)
-        while True:
+        stop_signal.only_note()
+        while not stop_signal.arrived:
             _watch(supervisor, console)
             time.sleep(WATCH_SECONDS)
     except Stopped:
@@ -133,14 +154,6 @@ def _check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise PortTaken(f"port {port} of {host}: {error.strerror}; choose --port") from error
-
-
-def _stop_on_signals() -> None:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
 
 
 def _variables(addresses: Addresses, host: str, port: int) -> dict[str, str]:

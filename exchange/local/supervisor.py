@@ -114,13 +114,14 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
-    def wait(self) -> None:
+    def wait(self, seconds: float = STOP_SECONDS_MAX) -> None:
+        """Wait until it has stopped, and kill it when that takes longer than ``seconds``."""
         if self._health is not None:
             self._health.stop()
         if self._process is None:
             return
         try:
-            self._process.wait(STOP_SECONDS_MAX)
+            self._process.wait(max(0.0, seconds))
         except subprocess.TimeoutExpired:
             log.warning("killed, it did not stop", extra={"worker": self.name})
             self._process.kill()
@@ -172,7 +173,8 @@ class Supervisor:
         """Last started, first stopped; the servers after everyone who uses them."""
         for child in reversed(self.children):
             child.ask_to_stop()
+        deadline = time.monotonic() + STOP_SECONDS_MAX
         for child in reversed(self.children):
-            child.wait()
+            child.wait(deadline - time.monotonic())
         for server in reversed(self.servers):
             server.stop()
